@@ -1,17 +1,19 @@
-"""Make ``yunet_s.onnx`` from the weights inside the ``yuface==2023.5.1`` wheel (BSD-3, by the network's authors).
+"""Make ``yunet_s.onnx`` from the weights inside the ``yuface==2023.5.1`` wheel (BSD-3, by the network's
+authors).
 
     pip install yuface==2023.5.1 onnx
     python models/export_yunet.py            # writes models/yunet_s.onnx and prints its sha256
 
-The wheel's shared library exports ``param_pConvInfo``: 53 records, one a convolution, in the order of `LAYERS`.
-Nothing of the library is executed; its arrays are read through ctypes. The same weights give the same bytes: the
-file holds no date, path or version of a tool.
+The wheel's shared library exports ``param_pConvInfo``: 53 records, one a convolution, in the order of
+`LAYERS`. Nothing of the library is executed; its arrays are read through ctypes. The same weights give the
+same bytes: the file holds no date, path or version of a tool.
 
-The network (YuNet: A Tiny Millisecond-level Face Detector, Machine Intelligence Research, 2023): a backbone of
-depthwise-separable convolutions at strides 2 to 32, a feature pyramid over strides 8, 16 and 32, and at each of the
-three four heads (class, objectness, box, five landmarks). Input ``input``: float32 N x 3 x H x W, BGR, 0 to 255,
-H and W multiples of 32. Outputs as in the authors' own export, so that OpenCV's ``FaceDetectorYN`` loads the file:
-``cls_S``, ``obj_S`` (after the sigmoid), ``bbox_S``, ``kps_S``, each N x (H/S * W/S) x channels.
+The network (YuNet: A Tiny Millisecond-level Face Detector, Machine Intelligence Research, 2023): a backbone
+of depthwise-separable convolutions at strides 2 to 32, a feature pyramid over strides 8, 16 and 32, and at
+each of the three four heads (class, objectness, box, five landmarks). Input ``input``: float32 N x 3 x H x
+W, BGR, 0 to 255, H and W multiples of 32. Outputs as in the authors' own export, so that OpenCV's
+``FaceDetectorYN`` loads the file: ``cls_S``, ``obj_S`` (after the sigmoid), ``bbox_S``, ``kps_S``, each N x
+(H/S * W/S) x channels.
 """
 
 from __future__ import annotations
@@ -45,7 +47,10 @@ _UNITS = [
     *(f"head.{kind}.{level}" for kind in HEADS for level in range(3)),
 ]
 #: The convolutions in the library's order: one dense layer, then pointwise and depthwise by turns.
-LAYERS = ["backbone.model0.conv1", *(f"{unit}.{half}" for unit in _UNITS for half in ("pointwise", "depthwise"))]
+LAYERS = [
+    "backbone.model0.conv1",
+    *(f"{unit}.{half}" for unit in _UNITS for half in ("pointwise", "depthwise")),
+]
 
 
 class _ConvInfo(ctypes.Structure):
@@ -78,7 +83,9 @@ def find_library() -> Path:
         raise SystemExit("yuface is not installed: pip install yuface==2023.5.1")
     library = Path(spec.submodule_search_locations[0]) / "libfacedetection.so"
     if not library.is_file():
-        raise SystemExit(f"{library.name} is not in the installed yuface: pip install yuface==2023.5.1 (Linux wheel)")
+        raise SystemExit(
+            f"{library.name} is not in the installed yuface: pip install yuface==2023.5.1 (Linux wheel)"
+        )
     if hashlib.sha256(library.read_bytes()).hexdigest() != LIBRARY_SHA256:
         raise SystemExit(f"{library.name} is not the one of yuface 2023.5.1: pip install yuface==2023.5.1")
     return library
