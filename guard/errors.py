@@ -93,4 +93,4 @@ class SourceError(GuardError):
 def _rebuild(
     cls: type[GuardError], what: str, where: str | None, mend: str | None, extra: dict[str, object]
 ) -> GuardError:
-    return cls(what, where=where, mend=mend, **extra)  # type: ignore[arg-type]
+    return cls(what, where=where, mend=mend, **extra)

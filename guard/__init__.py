@@ -1,0 +1,64 @@
+"""guard: stops facial recognition where policy forbids it, at the identity call.
+
+>>> import guard
+>>> g = guard.load("guard.toml")            # doctest: +SKIP
+>>> cam = g.source("bodycam-117")           # doctest: +SKIP
+
+Importing this loads neither numpy, cv2, onnxruntime nor cedarpy; the first use of a name does.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from guard._version import __version__
+from guard.errors import ConfigError, Denied, GuardError, GuardFault, LedgerError, PolicyError, SourceError
+
+if TYPE_CHECKING:
+    from guard.facts import Decision, Faces, Facts, Reason, Verdict
+    from guard.guard import Guard, load
+    from guard.source import Source
+
+__all__ = [
+    "ConfigError",
+    "Decision",
+    "Denied",
+    "Faces",
+    "Facts",
+    "Guard",
+    "GuardError",
+    "GuardFault",
+    "LedgerError",
+    "PolicyError",
+    "Reason",
+    "Source",
+    "SourceError",
+    "Verdict",
+    "__version__",
+    "load",
+]
+
+_LAZY = {
+    "Decision": "guard.facts",
+    "Faces": "guard.facts",
+    "Facts": "guard.facts",
+    "Guard": "guard.guard",
+    "Reason": "guard.facts",
+    "Source": "guard.source",
+    "Verdict": "guard.facts",
+    "load": "guard.guard",
+}
+
+
+def __getattr__(name: str) -> Any:
+    module = _LAZY.get(name)
+    if module is None:
+        raise AttributeError(f"module 'guard' has no attribute {name!r}")
+    value = getattr(importlib.import_module(module), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

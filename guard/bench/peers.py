@@ -1,0 +1,55 @@
+"""Other detectors on the same frames, where they are installed, each at the size that ours works at."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+import cv2
+
+from guard.bench.measuring import Row
+from guard.vision.models import model_path
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["peer_rows"]
+
+
+def peer_rows(pictures: list[NDArray[np.uint8]], *, min_face_px: int, face_score: float) -> list[Row]:
+    """One row a peer: OpenCV's `FaceDetectorYN` with our file, and `yuface`'s own code."""
+    scale = min(1.0, 16 / min_face_px)
+    height, width = pictures[0].shape[:2]
+    input_size = tuple(max(32, round(side * scale / 32) * 32) for side in (width, height))
+    return [*_opencv(pictures, input_size, face_score), *_yuface(pictures, input_size, face_score)]
+
+
+def _opencv(pictures: list[NDArray[np.uint8]], size: tuple[int, ...], face_score: float) -> list[Row]:
+    try:
+        network = cv2.FaceDetectorYN.create(str(model_path()), "", (size[0], size[1]), face_score)
+    except (cv2.error, AttributeError):
+        return []  # OpenCV 4 cannot read a network with a dynamic input size
+    turn = iter(range(10**12))
+
+    def work() -> int:
+        picture = pictures[next(turn) % len(pictures)]
+        _, faces = network.detect(cv2.resize(picture, (size[0], size[1])))
+        return 0 if faces is None else len(faces)
+
+    return [Row("opencv-FaceDetectorYN", work)]
+
+
+def _yuface(pictures: list[NDArray[np.uint8]], size: tuple[int, ...], face_score: float) -> list[Row]:
+    if find_spec("yuface") is None:
+        return []
+    yuface = import_module("yuface")
+    turn = iter(range(10**12))
+
+    def work() -> int:
+        picture = pictures[next(turn) % len(pictures)]
+        found = yuface.detect(cv2.resize(picture, (size[0], size[1])), conf=face_score)
+        return len(found[0] if isinstance(found, tuple) else found)
+
+    return [Row("yuface-native", work)]

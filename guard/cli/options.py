@@ -1,0 +1,30 @@
+"""Options that several commands share, and how their texts become values."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from guard.errors import GuardError
+from guard.facts import parse_instant
+
+__all__ = ["At", "ConfigPath", "Json", "SourceId", "instant"]
+
+ConfigPath = Annotated[Path, typer.Option("--config", help="The guard.toml.", show_default=False)]
+SourceId = Annotated[str | None, typer.Option("--source", help="The source's id; needed where the file has several.")]
+At = Annotated[str | None, typer.Option("--at", metavar="INSTANT", help="Judge this day, e.g. 2026-12-01T12:00:00Z.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+def instant(text: str | None) -> datetime | None:
+    """The instant that `--at` names. Raises `GuardError`: a wrong command line, not a wrong configuration."""
+    if text is None:
+        return None
+    try:
+        return parse_instant(text)
+    except (GuardError, ValueError) as error:
+        what = error.what if isinstance(error, GuardError) else str(error)
+        raise GuardError(what, where="--at", mend="write an instant with a zone, e.g. 2026-12-01T12:00:00Z") from None

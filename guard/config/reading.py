@@ -1,0 +1,211 @@
+"""Reads `guard.toml` into immutable settings and facts.
+
+Whatever is not known here is refused with a suggestion: a misspelt key that is skipped in silence is a fact that never
+reaches the policy.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from pathlib import Path
+from typing import Any, Literal
+
+from guard.errors import ConfigError
+from guard.facts import SERVICES, Facts
+
+__all__ = ["Config", "SourceConfig", "load_config"]
+
+Detect = Literal["every-frame", "on-demand"]
+
+_FACT_GROUPS = ("operator", "place", "capture", "use", "gallery", "subject", "evidence")
+_SOURCE_KEYS = ("id", "detect", "min_face_px", "face_score", "max_age_s", *_FACT_GROUPS)
+_TABLES = {"policy": ("packs",), "ledger": ("path",)}
+_TOP = ("policy", "operator", "source", "services", "ledger")
+
+
+@dataclass(frozen=True, slots=True)
+class SourceConfig:
+    """One `[[source]]`.
+
+    Attributes:
+        id: its name in records and on the command line.
+        facts: what is declared of it; `use.at` is unknown here, the clock fills it in.
+        detect: ``every-frame`` or ``on-demand``.
+        min_face_px: smallest face width that matters, in source pixels.
+        face_score: detection threshold, 0 to 1.
+        max_age_s: seconds after which a frame can no longer be judged.
+    """
+
+    id: str
+    facts: Facts
+    detect: Detect
+    min_face_px: int
+    face_score: float
+    max_age_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A whole `guard.toml`. Paths are absolute; `ledger` is None where the file names none."""
+
+    path: Path
+    packs: tuple[str | Path, ...]
+    sources: Mapping[str, SourceConfig]
+    services: Mapping[str, str]
+    ledger: Path | None
+
+
+def load_config(path: Path | str) -> Config:
+    """Reads and checks `path`. Raises `ConfigError` with the file and key of the first mistake."""
+    path = Path(path)
+    table = _toml(path)
+    name = path.name
+    _known(table, _TOP, name)
+    for key, keys in _TABLES.items():
+        _known(_table(table, key, name), keys, f"{name}: {key}")
+    policy, ledger = _table(table, "policy", name), _table(table, "ledger", name)
+    return Config(
+        path=path.absolute(),
+        packs=_packs(policy.get("packs", ["all"]), path.parent, f"{name}: policy.packs"),
+        sources=_sources(table, name),
+        services=_services(_table(table, "services", name), f"{name}: services"),
+        ledger=(path.parent / _text(ledger["path"], f"{name}: ledger.path")).absolute() if "path" in ledger else None,
+    )
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_bytes().decode("utf-8")
+        return tomllib.loads(text)
+    except FileNotFoundError:
+        raise ConfigError("there is no such file", where=str(path), mend="name your guard.toml") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"the file cannot be read: {error}", where=str(path), mend="save it as UTF-8 text") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"the file is not TOML: {error}", where=str(path), mend="mend that line") from None
+
+
+def _sources(table: Mapping[str, Any], name: str) -> dict[str, SourceConfig]:
+    entries = table.get("source", [])
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise ConfigError("source must be a list of tables", where=f"{name}: source", mend="write [[source]]")
+    if not entries:
+        raise ConfigError("no source is described", where=name, mend="add a [[source]] with an id")
+    operator = _table(table, "operator", name)
+    found: dict[str, SourceConfig] = {}
+    for number, entry in enumerate(entries):
+        where = f"{name}: source[{number}]"
+        source = _source(entry, operator, where)
+        if source.id in found:
+            raise ConfigError(f"two sources are called {source.id!r}", where=f"{where}.id", mend="rename one")
+        found[source.id] = source
+    return found
+
+
+def _source(entry: Mapping[str, Any], operator: Mapping[str, Any], where: str) -> SourceConfig:
+    _known(entry, _SOURCE_KEYS, where)
+    detect = entry.get("detect", "every-frame")
+    if detect not in ("every-frame", "on-demand"):
+        raise ConfigError(
+            f"detect cannot be {detect!r}", where=f"{where}.detect", mend='write "every-frame" or "on-demand"'
+        )
+    groups = {group: entry[group] for group in _FACT_GROUPS if group in entry}
+    own = groups.get("operator", {})
+    if not isinstance(own, dict):
+        raise ConfigError("operator must be a table", where=f"{where}.operator")
+    groups["operator"] = {**operator, **own}
+    groups.setdefault("evidence", [])
+    use = groups.get("use", {})
+    if isinstance(use, dict) and "at" in use:
+        raise ConfigError(
+            "the time of use is always the clock's",
+            where=f"{where}.use.at",
+            mend="remove it; `guard decide --at` and `guard replay --at` ask about another day",
+        )
+    return SourceConfig(
+        id=_text(entry.get("id"), f"{where}.id"),
+        facts=Facts.parse(_instants_as_text(groups, where), where=where),
+        detect=detect,
+        min_face_px=int(_number(entry.get("min_face_px", 32), f"{where}.min_face_px", low=1, high=10_000, whole=True)),
+        face_score=_number(entry.get("face_score", 0.5), f"{where}.face_score", low=0.0, high=1.0),
+        max_age_s=_number(entry.get("max_age_s", 1.0), f"{where}.max_age_s", low=0.001, high=86_400.0),
+    )
+
+
+def _packs(value: Any, folder: Path, where: str) -> tuple[str | Path, ...]:
+    if not isinstance(value, list) or not value or not all(isinstance(item, str) and item for item in value):
+        raise ConfigError(
+            "packs must be a list of names or paths",
+            where=where,
+            mend='write packs = ["all"] or name some packs',
+        )
+    return tuple((folder / item).absolute() if item.endswith(".cedar") else item for item in value)
+
+
+def _services(table: Mapping[str, Any], where: str) -> dict[str, str]:
+    for name, value in table.items():
+        if value not in SERVICES:
+            raise ConfigError(f"no service is called {value!r}", where=f"{where}.{name}", mend=_guess(value, SERVICES))
+        if name in SERVICES and name != value:
+            raise ConfigError(
+                f"{name!r} is a service of the vocabulary and keeps its meaning",
+                where=f"{where}.{name}",
+                mend="choose another name",
+            )
+    return dict(table)
+
+
+def _table(table: Mapping[str, Any], key: str, name: str) -> dict[str, Any]:
+    value = table.get(key, {})
+    if not isinstance(value, dict):
+        raise ConfigError(f"{key} must be a table", where=f"{name}: {key}", mend=f"write [{key}]")
+    return value
+
+
+def _known(table: Mapping[str, Any], keys: Iterable[str], where: str) -> None:
+    for key in table:
+        if key not in keys:
+            raise ConfigError(f"no key is called {key!r} here", where=f"{where}.{key}", mend=_guess(key, keys))
+
+
+def _guess(value: object, known: Iterable[str]) -> str:
+    known = list(known)
+    near = difflib.get_close_matches(str(value), known, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"known are {', '.join(sorted(known))}"
+
+
+def _text(value: Any, where: str) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ConfigError(
+            "a text is needed here", where=where, mend='write it between quotation marks, e.g. "bodycam-1"'
+        )
+    return value
+
+
+def _number(value: Any, where: str, *, low: float, high: float, whole: bool = False) -> float:
+    fits = isinstance(value, int) or (isinstance(value, float) and not whole)
+    if isinstance(value, bool) or not fits or not low <= value <= high:
+        kind = "a whole number" if whole else "a number"
+        raise ConfigError(f"{value!r} cannot be used here", where=where, mend=f"write {kind} from {low:g} to {high:g}")
+    return float(value)
+
+
+def _instants_as_text(value: Any, where: str) -> Any:
+    """TOML has dates of its own, the facts take RFC 3339 text. A date without a zone is a question, not a fact."""
+    if isinstance(value, dict):
+        return {key: _instants_as_text(item, f"{where}.{key}") for key, item in value.items()}
+    if isinstance(value, list):
+        return [_instants_as_text(item, f"{where}[{number}]") for number, item in enumerate(value)]
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        return value.isoformat()
+    if isinstance(value, (date, time)):
+        raise ConfigError(
+            f"{value.isoformat()} says no zone",
+            where=where,
+            mend="write an instant such as 2026-05-02T12:00:00Z",
+        )
+    return value

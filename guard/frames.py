@@ -1,0 +1,229 @@
+"""The frame hook: what the detector saw in one frame, and for how long that counts.
+
+The current frame travels in a context variable, so that a guarded call finds it through asyncio tasks and
+`asyncio.to_thread`. What travels on is the source; a frame whose ``with`` has ended says nothing about faces.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import weakref
+from contextvars import ContextVar, Token
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from guard.errors import GuardError, GuardFault, SourceError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from guard.facts import Decision, Faces
+    from guard.source import Source
+
+__all__ = ["Seen", "check_frame", "current_frame", "frozen_copy", "origin_of", "other_sources"]
+
+log = logging.getLogger("guard")
+
+_current: ContextVar[Seen | None] = ContextVar("guard_frame", default=None)
+
+
+class Seen:
+    """One frame inside its ``with``; made by `Source.frame`.
+
+    Attributes:
+        image: the frame as it was handed in, H x W x 3 uint8 BGR (grey H x W and BGRA too); never changed.
+        at: capture instant, None where unknown.
+        index: the caller's frame number, None where it has none.
+        decisions: what was decided in this frame so far, oldest first.
+        timings: microseconds: ``hook`` for entering the frame, ``detect`` for the detector's run, ``decide`` for
+            the last decision.
+    """
+
+    __slots__ = (
+        "_detected_ns",
+        "_faces",
+        "_fault",
+        "_lock",
+        "_token",
+        "at",
+        "decisions",
+        "entered_ns",
+        "finished",
+        "image",
+        "index",
+        "outer",
+        "snapshot",
+        "source",
+        "timings",
+    )
+
+    def __init__(self, source: Source, image: NDArray[np.uint8], at: datetime | None, index: int | None) -> None:
+        self.source = source
+        self.image = image
+        self.at = at
+        self.index = index
+        self.decisions: list[Decision] = []
+        self.timings: dict[str, float] = {}
+        self.snapshot: NDArray[np.uint8] | None = None
+        self.outer: Seen | None = None
+        self.finished = False
+        self.entered_ns = 0
+        self._faces: Faces | None = None
+        self._fault: GuardError | None = None
+        self._lock = threading.Lock()
+        self._token: Token[Seen | None] | None = None
+
+    @property
+    def faces(self) -> Faces:
+        """The faces in this frame: ``.boxes`` float32 N x 4 xyxy in source pixels, ``.scores`` float32 N.
+
+        Under ``detect = "on-demand"`` the first use runs the detector. Raises `GuardFault` where the detector failed or
+        the frame has ended: that is not "no faces".
+        """
+        found = self.detect()
+        if found is None:
+            raise GuardFault(
+                f"the faces of this frame are unknown: {self._fault or 'the frame has ended'}",
+                where=f"source {self.source.id}",
+                mend="read them inside the with block, of a frame that the detector can judge",
+            )
+        return found
+
+    @property
+    def known(self) -> Faces | None:
+        """The faces if the detector has run for this frame, without running it."""
+        return self._faces
+
+    @property
+    def fault(self) -> str | None:
+        """Why the detector could not judge this frame, None where it could or has not been asked."""
+        return None if self._fault is None else str(self._fault)
+
+    def detect(self) -> Faces | None:
+        """Runs the detector unless it has run; None where the faces are unknown, never an exception of the detector."""
+        if self._faces is not None or self._fault is not None:
+            return self._faces
+        with self._lock:
+            if self._faces is None and self._fault is None and not self.finished:
+                start = time.perf_counter_ns()
+                picture = self.image
+                if self.source.pixels_matter:
+                    picture = self.snapshot = frozen_copy(self.image)
+                try:
+                    self._faces = self.source.find_faces(picture)
+                except GuardError as error:
+                    self._fault = error
+                    log.error("source %s: the detector failed, faces unknown: %s", self.source.id, error)
+                self.timings["detect"] = (time.perf_counter_ns() - start) / 1000
+        return self._faces
+
+    def late(self, now_ns: int) -> str | None:
+        """Why this frame can no longer be judged, None while it can. `now_ns` is of `time.monotonic_ns`."""
+        age_s = (now_ns - self.entered_ns) / 1e9
+        if self.finished or age_s <= self.source.max_age_s:
+            return None
+        return f"the frame is {age_s:.2f} s old, older than max_age_s = {self.source.max_age_s:g}"
+
+    def __enter__(self) -> Seen:
+        start = time.perf_counter_ns()
+        if self._token is not None or self.finished:
+            raise SourceError("a frame can be opened once", where=f"source {self.source.id}", mend="call frame() again")
+        check_frame(self.image, self.source.id)
+        self.entered_ns = time.monotonic_ns()
+        self.outer = _current.get()
+        _remember_origin(self.image, self.source)
+        if self.source.every_frame:
+            self.detect()
+        self._token = _current.set(self)
+        self.timings["hook"] = (time.perf_counter_ns() - start) / 1000
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.finished = True
+        token, self._token = self._token, None
+        if token is not None:
+            try:
+                _current.reset(token)
+            except ValueError:
+                # Left in another context than entered (an async generator closed elsewhere): that context keeps a
+                # finished frame, which says nothing about faces.
+                log.debug("source %s: frame left in another context", self.source.id)
+        self.snapshot = None
+
+
+def current_frame() -> Seen | None:
+    """The innermost frame of this context, finished or not; None where there is none."""
+    return _current.get()
+
+
+def frozen_copy(image: NDArray[Any]) -> NDArray[Any]:
+    """A contiguous, read-only copy that nobody else holds."""
+    copy = np.array(image, copy=True, order="C", subok=False)
+    copy.flags.writeable = False
+    return copy
+
+
+def check_frame(image: object, source: str) -> None:
+    """Raises `SourceError` for what cannot be a frame, in a microsecond and without touching its pixels."""
+    if not isinstance(image, np.ndarray):
+        found = f"a {type(image).__module__}.{type(image).__qualname__}"
+    elif image.dtype != np.uint8:
+        found = f"an array of {image.dtype}"
+    elif image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (1, 3, 4)):
+        found = f"an array of shape {image.shape}"
+    elif image.size == 0:
+        found = f"an empty array of shape {image.shape}"
+    else:
+        return
+    raise SourceError(
+        f"the frame is {found}",
+        where=f"source {source}",
+        mend="hand in H x W x 3 uint8 in BGR order (grey H x W and BGRA H x W x 4 work too)",
+    )
+
+
+# Which source a frame came from, by object identity and for as long as the object lives: it follows a crop (a view),
+# not a copy.
+_origins: dict[int, tuple[weakref.ref[Any], Source]] = {}
+_openers: weakref.WeakSet[Source] = weakref.WeakSet()
+
+
+def _remember_origin(image: NDArray[Any], source: Source) -> None:
+    if source not in _openers:
+        _openers.add(source)
+    key = id(image)
+    known = _origins.get(key)
+    if known is not None and known[0]() is image:
+        if known[1] is not source:
+            _origins[key] = (known[0], source)
+        return
+    _origins[key] = (weakref.ref(image, partial(_forget_origin, key)), source)
+
+
+def _forget_origin(key: int, dead: weakref.ref[Any]) -> None:
+    known = _origins.get(key)
+    if known is not None and known[0] is dead:
+        _origins.pop(key, None)
+
+
+def other_sources(source: Source) -> bool:
+    """Whether any other source of this process has opened a frame, so that its pictures could be among arguments."""
+    openers = len(_openers)
+    return openers > 1 or (openers == 1 and source not in _openers)
+
+
+def origin_of(image: object) -> Source | None:
+    """The source whose frame this array, or the array that it is a view of, was last opened as."""
+    for _ in range(8):
+        known = _origins.get(id(image))
+        if known is not None and known[0]() is image:
+            return known[1]
+        image = getattr(image, "base", None)
+        if image is None:
+            return None
+    return None

@@ -1,0 +1,319 @@
+"""The gate before a guarded call: judge it, record it, then let it through, redacted, or not at all.
+
+Everything that is not an allowed decision, on disk, made for this very call, ends in `Denied` or `GuardFault`. The gate
+never returns by default: `pass_through` returns in one place only.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from guard.errors import Denied, GuardError, GuardFault
+from guard.facts import Decision, Verdict
+from guard.frames import Seen, current_frame, other_sources
+from guard.ledger import Entry
+from guard.pictures import Pictures, sources_of
+
+if TYPE_CHECKING:
+    from guard.clock import Reading
+    from guard.facts import Reason
+    from guard.policy import Ruling
+    from guard.source import Source
+
+__all__ = ["Call", "decision_id"]
+
+log = logging.getLogger("guard")
+
+Arguments = tuple[tuple[Any, ...], dict[str, Any]]
+
+_STRICTNESS = {Verdict.ALLOW: 0, Verdict.REDACT: 1, Verdict.DENY: 2}
+_ROUNDS = 2
+"""How often a call is judged at most: once, and once more where its record took longer than a frame may be old."""
+
+_serial = itertools.count(1)
+_process = (0, "")
+
+
+def decision_id() -> str:
+    """An id that no other decision has, in this process or another: 16 random hex digits and a serial number."""
+    global _process
+    pid = os.getpid()
+    if _process[0] != pid:
+        _process = (pid, os.urandom(8).hex())
+    return f"{_process[1]}-{next(_serial):x}"
+
+
+class Call:
+    """One attempted call: who judges it, what was decided, and what the callee may get.
+
+    Args:
+        source: the source that the guarded callable carries.
+        action: what the call does, None where it names nothing (vision-language services only).
+        service: a service of the vocabulary.
+    """
+
+    __slots__ = (
+        "action",
+        "args",
+        "arrived_ns",
+        "decision",
+        "fault",
+        "id",
+        "judges",
+        "kwargs",
+        "pictures",
+        "reading",
+        "seen",
+        "service",
+        "source",
+    )
+
+    def __init__(
+        self,
+        source: Source,
+        action: str | None,
+        service: str,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+    ) -> None:
+        self.arrived_ns = time.perf_counter_ns()
+        self.source = source
+        self.action = action
+        self.service = service
+        self.args = args
+        self.kwargs = dict(kwargs)
+        self.id = decision_id()
+        self.seen: Seen | None = None
+        self.judges: Sequence[Source] = (source,)
+        self.pictures: Pictures | None = None
+        self.fault: str | None = None
+        self.decision: Decision | None = None
+        self.reading: Reading | None = None
+
+    def pass_through(self) -> Arguments:
+        """The arguments that the callee may have. Raises `Denied` or `GuardFault`; nothing was called then."""
+        for _ in range(_ROUNDS):
+            self.fault = None
+            self.pictures = None
+            judged_ns = time.monotonic_ns()
+            try:
+                decision, arguments = self._judge()
+            except Exception as error:  # a broken stage is a refusal, whatever it raised
+                log.exception("source %s: the guard failed while judging a call", self.source.id)
+                self.fault = f"the guard failed while judging: {type(error).__name__}: {error}"
+                decision, arguments = self._broken(), None
+            if self.seen is not None:
+                self.seen.timings["decide"] = decision.latency_us
+            self._record(decision)
+            if decision.verdict is Verdict.DENY or arguments is None or decision.fault is not None:
+                raise self._refusal(decision)
+            waited_s = (time.monotonic_ns() - judged_ns) / 1e9
+            if waited_s <= self.source.max_age_s:
+                self._tell(decision)
+                return arguments
+        self.fault = f"judging and recording took {waited_s:.2f} s, longer than max_age_s = {self.source.max_age_s:g}"
+        decision = self._broken()
+        self._record(decision)
+        raise self._refusal(decision)
+
+    def _tell(self, decision: Decision) -> None:
+        if self.seen is not None:
+            self.seen.decisions.append(decision)
+
+    # ---- judging
+
+    def _judge(self) -> tuple[Decision, Arguments | None]:
+        guard = self.source.guard
+        guard.check_open()
+        self.seen = seen = current_frame()
+        self.judges = self._find_judges(seen)
+        self.reading = reading = guard.clock.now()
+        action = self.action
+        if action is None:
+            action = self.source.intended_action()
+        columns = [judge.column(action, self.service, reading) for judge in self.judges]
+        faces: int | None = None
+        arguments: Arguments = (self.args, self.kwargs)
+        if any(column.hinges_on_faces for column in columns):
+            faces = self._look(seen)
+        elif seen is not None and not seen.finished and seen.known is not None:
+            faces = len(seen.known)
+        rulings = [column.ruling(faces) for column in columns]
+        verdict, judge, ruling, valid_until = self._strictest(rulings, columns)
+        if ruling.fault is not None:
+            self.fault = ruling.fault
+        if verdict is not Verdict.DENY:
+            stale = self._cannot_be_judged(seen)
+            if stale is not None:
+                self.fault = stale
+            elif self.pictures is not None:
+                verdict, replaced = self._replace(verdict)
+                arguments = replaced if replaced is not None else arguments
+        if self.fault is not None:
+            verdict = Verdict.DENY
+        decision = self._decision(action, verdict, judge, ruling, faces, valid_until)
+        return decision, None if verdict is Verdict.DENY else arguments
+
+    def _find_judges(self, seen: Seen | None) -> Sequence[Source]:
+        """The callable's own source, the source of every open frame around it, and of every frame it was handed."""
+        source = self.source
+        if (seen is None or (seen.source is source and seen.outer is None)) and not other_sources(source):
+            return (source,)
+        judges = [source]
+        while seen is not None:
+            if seen.source not in judges:
+                judges.append(seen.source)
+            seen = seen.outer
+        for other in sources_of(self.args, self.kwargs):
+            if other not in judges:
+                judges.append(other)
+        return judges
+
+    def _look(self, seen: Seen | None) -> int | None:
+        """The faces in all pictures of the call; None where any of them is unknown."""
+        known = {}
+        if seen is not None and not seen.finished:
+            seen.detect()
+            if seen.snapshot is not None and seen.known is not None:
+                known[id(seen.image)] = seen.snapshot
+        self.pictures = pictures = Pictures(self.args, self.kwargs, known=known)
+        total: int | None = 0
+        for picture in pictures.found:
+            if seen is not None and picture.pixels is seen.snapshot:
+                picture.faces = seen.known
+            else:
+                try:
+                    picture.faces = self.source.find_faces(picture.pixels, like=self.judges)
+                except GuardError as error:
+                    self.fault = f"the detector failed: {error}"
+            total = None if total is None or picture.faces is None else total + len(picture.faces)
+        if not pictures.found or pictures.opaque:
+            return None
+        return total
+
+    def _strictest(
+        self, rulings: Sequence[Ruling], columns: Sequence[Any]
+    ) -> tuple[Verdict, Source, Ruling, datetime | None]:
+        best = 0
+        for number, ruling in enumerate(rulings):
+            # A policy's own denial outranks a fault: the caller learns what would lift it.
+            rank = (_STRICTNESS[ruling.verdict], ruling.fault is None)
+            if rank > (_STRICTNESS[rulings[best].verdict], rulings[best].fault is None):
+                best = number
+        until = [column.valid_until for column in columns if column.valid_until is not None]
+        return rulings[best].verdict, self.judges[best], rulings[best], min(until, default=None)
+
+    def _cannot_be_judged(self, seen: Seen | None) -> str | None:
+        if self.fault is not None:
+            return self.fault
+        if seen is None or seen.finished:
+            return None
+        return seen.fault or seen.late(time.monotonic_ns())
+
+    def _replace(self, verdict: Verdict) -> tuple[Verdict, Arguments | None]:
+        """The arguments with every picture as it was judged; under `redact`, with its faces removed."""
+        pictures = self.pictures
+        if pictures is None:
+            return verdict, None
+        if verdict is Verdict.REDACT and (not pictures.found or pictures.opaque):
+            return Verdict.DENY, None
+        for picture in pictures.found:
+            if verdict is Verdict.REDACT and picture.faces is not None and len(picture.faces):
+                picture.replacement = picture.put(self.source.guard.redact(picture.pixels, picture.faces))
+            else:
+                picture.replacement = picture.unchanged
+        return verdict, pictures.arguments()
+
+    # ---- saying it
+
+    def _decision(
+        self,
+        action: str | None,
+        verdict: Verdict,
+        judge: Source,
+        ruling: Ruling | None,
+        faces: int | None,
+        valid_until: datetime | None,
+    ) -> Decision:
+        reading = self.reading or (time.time_ns(), "disbelieved")
+        reasons: tuple[Reason, ...] = () if ruling is None else ruling.reasons
+        self.decision = decision = Decision(
+            id=self.id,
+            at=None if reading[1] == "disbelieved" else _instant(reading[0]),
+            source=judge.id,
+            action=action,
+            service=self.service,
+            verdict=verdict,
+            faces=faces,
+            reasons=reasons,
+            facts=judge.facts,
+            valid_until=valid_until,
+            fault=self.fault,
+            latency_us=(time.perf_counter_ns() - self.arrived_ns) / 1000,
+            policy_digest=judge.guard.policy_digest,
+            frame=None if self.seen is None else self.seen.index,
+            explain=_nothing_lifts if ruling is None else ruling.lifted_by,
+        )
+        return decision
+
+    def _broken(self) -> Decision:
+        return self._decision(self.action, Verdict.DENY, self.source, None, None, None)
+
+    def _record(self, decision: Decision) -> None:
+        seen, reading = self.seen, self.reading or (time.time_ns(), "disbelieved")
+        entry = Entry(
+            id=decision.id,
+            at_ns=reading[0],
+            clock=reading[1],
+            source=decision.source,
+            frame=decision.frame,
+            captured_ns=None if seen is None or seen.at is None else int(seen.at.timestamp() * 1_000_000) * 1000,
+            action=decision.action,
+            service=decision.service,
+            verdict=decision.verdict.value,
+            fault=decision.fault,
+            faces=decision.faces,
+            rules=[reason.rule for reason in decision.reasons],
+            judged_under=[judge.id for judge in self.judges],
+            policy_digest=decision.policy_digest,
+            facts_digest=decision.facts.digest,
+            facts=decision.facts.to_json,
+            latency_us=decision.latency_us,
+        )
+        try:
+            self.source.guard.ledger.record(entry)
+        except Exception as error:
+            log.error("source %s: a call could not be recorded: %s", self.source.id, error)
+            if decision.verdict is Verdict.DENY:
+                return  # it is refused all the same, and its row waits for the disk
+            self.fault = str(error)
+            raise self._refusal(self._broken()) from error
+
+    def _refusal(self, decision: Decision) -> Denied | GuardFault:
+        self._tell(decision)
+        what = f"{decision.action or 'an unnamed call'} at {decision.service} for source {decision.source}"
+        if decision.fault is not None:
+            return GuardFault(
+                f"{what} was refused because the guard could not judge it: {decision.fault}",
+                decision=decision,
+            )
+        why = ", ".join(dict.fromkeys(reason.rule for reason in decision.reasons)) or "no rule permits it"
+        if self.pictures is not None and not self.pictures.found:
+            why += "; it may go out only redacted, and no picture was found to redact"
+        elif self.pictures is not None and self.pictures.opaque:
+            why += f"; it may go out only redacted, and this could not be looked at: {self.pictures.opaque[0]}"
+        return Denied(f"{what} is forbidden by {why}", decision=decision)
+
+
+def _nothing_lifts() -> list[str | list[str]]:
+    return []
+
+
+def _instant(ns: int) -> datetime:
+    return datetime.fromtimestamp(ns / 1e9, UTC)

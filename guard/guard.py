@@ -1,0 +1,182 @@
+"""The one class: ties facts, policy, vision and the record together."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from guard.clock import Clock
+from guard.config import Config, load_config
+from guard.errors import ConfigError, GuardError, GuardFault
+from guard.ledger import Ledger, NullLedger, Sink
+from guard.policy import Engine
+from guard.source import Source, check_service
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from guard.facts import Faces
+    from guard.vision import Detector
+
+__all__ = ["Guard", "load"]
+
+log = logging.getLogger("guard")
+
+
+class Guard:
+    """A loaded `guard.toml`: its sources, its policy, its detector and its record. Make it with `guard.load`.
+
+    Safe for threads and asyncio. A context manager: leaving it writes what is left of the record.
+
+    Attributes:
+        config: the settings as read.
+        engine: the policy in use.
+        policy_digest: sha256 over the packs in use; it stands in every decision.
+        ledger: where attempted calls are recorded.
+        clock: the clock that selects the version of every rule.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        engine: Engine,
+        ledger: Sink,
+        clock: Clock,
+        *,
+        detector: Detector | None = None,
+    ) -> None:
+        self.config = config
+        self.engine = engine
+        self.policy_digest = engine.digest
+        self.ledger = ledger
+        self.clock = clock
+        self._detector = detector
+        self._lock = threading.Lock()
+        self._closed = False
+        self._sources = {id: Source(self, source) for id, source in config.sources.items()}
+
+    @property
+    def sources(self) -> Mapping[str, Source]:
+        """The sources by id."""
+        return self._sources
+
+    def source(self, id: str | None = None) -> Source:
+        """The source of that id; the only one, where the file has one and `id` is left out.
+
+        Raises `ConfigError` with a suggestion where there is no such source.
+        """
+        if id is None and len(self._sources) == 1:
+            return next(iter(self._sources.values()))
+        if id is None or id not in self._sources:
+            known = ", ".join(self._sources)
+            near = difflib.get_close_matches(id or "", self._sources, n=1)
+            what = "the file describes several sources" if id is None else f"no source is called {id!r}"
+            raise ConfigError(
+                what,
+                where=self.config.path.name,
+                mend=f"did you mean {near[0]!r}?" if near else f"name one of: {known}",
+            )
+        return self._sources[id]
+
+    def resolve_service(self, name: str) -> str:
+        """The service of the vocabulary that `name` counts as: itself, or what `[services]` says."""
+        service = self.config.services.get(name, name)
+        check_service(service)
+        return service
+
+    @property
+    def detector(self) -> Detector:
+        """The face detector, shared by all sources; loaded when it is first needed."""
+        with self._lock:
+            if self._detector is None:
+                from guard.vision import Detector
+
+                self._detector = Detector()
+            return self._detector
+
+    def detect(self, picture: NDArray[Any], *, min_face_px: int, face_score: float) -> Faces:
+        """The faces in a picture. Raises `GuardFault`, or `SourceError` for what is no picture; never guesses."""
+        from guard.facts import Faces
+
+        try:
+            found = self.detector.detect(picture, min_face_px=min_face_px, face_score=face_score)
+        except GuardError:
+            raise
+        except Exception as error:  # a broken detector is not "no faces"
+            raise GuardFault(f"the detector raised {type(error).__name__}: {error}") from error
+        if not isinstance(found, Faces):
+            raise GuardFault(f"the detector answered with a {type(found).__name__} instead of faces")
+        return found
+
+    def redact(self, picture: NDArray[Any], faces: Faces) -> NDArray[Any]:
+        """A read-only copy of the picture with every face made unrecognisable, of the same shape and kind."""
+        from guard.vision import redact
+
+        redacted = redact(picture, faces)
+        if redacted is picture or redacted.shape != picture.shape:
+            raise GuardFault("the redaction did not give a picture of the same shape")
+        redacted.flags.writeable = False
+        return redacted
+
+    def check_open(self) -> None:
+        """Raises `GuardFault` where this guard is closed."""
+        if self._closed:
+            raise GuardFault("this guard is closed", mend="load it again")
+
+    def close(self) -> None:
+        """Writes what is left of the record. Calls made later are refused."""
+        self._closed = True
+        self.ledger.close()
+
+    def __enter__(self) -> Guard:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+def load(
+    path: Path | str,
+    *,
+    packs: Sequence[str | Path] | None = None,
+    ledger: Sink | Path | str | None = None,
+    at: datetime | None = None,
+    detector: Detector | None = None,
+    clock: Callable[[], int] = time.time_ns,
+) -> Guard:
+    """Reads `guard.toml`, loads its packs, and opens its record.
+
+    Args:
+        path: the file.
+        packs: packs instead of those of `[policy] packs`.
+        ledger: a file instead of `[ledger] path`, or a `guard.ledger.Sink`. Where neither names one, the record is
+            ``decisions.db`` beside the file.
+        at: a day to be judged instead of the clock's; records say so.
+        detector: instead of the shipped one; see `guard.testing.FakeDetector`.
+        clock: nanoseconds since 1970 UTC; for tests.
+
+    Raises `ConfigError` for the file and a changed model, `PolicyError` for the packs, `LedgerError` where the record
+    cannot be written: nothing starts without any of them.
+    """
+    config = load_config(path)
+    engine = Engine.load(tuple(packs) if packs is not None else config.packs)
+    if detector is None:
+        from guard.vision.models import verify_model
+
+        verify_model()
+    if ledger is None or isinstance(ledger, (str, Path)):
+        file = ledger or config.ledger or config.path.parent / "decisions.db"
+        ledger = Ledger(file, policies={engine.digest: [pack.name for pack in engine.packs]})
+    past_ns = max(int(engine.reviewed.timestamp()) * 1_000_000_000, ledger.last_at_ns())
+    return Guard(config, engine, ledger, Clock(past_ns=past_ns, given=at, read=clock), detector=detector)
+
+
+def load_for_questions(path: Path | str, *, packs: Sequence[str | Path] | None = None) -> Guard:
+    """As `load` for questions alone: no record is opened, so no call can be released."""
+    return load(path, packs=packs, ledger=NullLedger())

@@ -1,0 +1,250 @@
+"""The pictures among a call's arguments: found, copied, judged, and put back.
+
+What is put back is what was judged: a read-only copy that nobody else holds, or that copy with its faces removed.
+Whatever might carry a picture and cannot be looked at, or cannot be put back, makes the faces unknown.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import dataclasses
+import enum
+import re
+import sys
+from collections.abc import Callable, Mapping
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from guard.errors import GuardFault, SourceError
+from guard.frames import frozen_copy, origin_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from guard.facts import Faces
+    from guard.source import Source
+
+__all__ = ["Picture", "Pictures"]
+
+MAX_DEPTH = 8
+MAX_ITEMS = 20_000
+
+_HARMLESS = (
+    type(None), bool, int, float, complex, enum.Enum, datetime, date, time, timedelta, Decimal, Fraction, np.generic
+)  # fmt: skip
+_DATA_URL = re.compile(r"\s*data:(?P<head>[^,]{0,200}),(?P<body>.*)", re.DOTALL | re.IGNORECASE)
+_REFERENCE = re.compile(
+    r"\s*(?:[a-z][a-z0-9+.-]{1,20}://\S+|\S+\.(?:jpe?g|png|webp|gif|bmp|tiff?|heic|avif|mp4|mov|mkv|avi|webm))\s*\Z",
+    re.IGNORECASE,
+)
+_BASE64 = re.compile(r"[A-Za-z0-9+/_\-\s]{256,}={0,2}\s*\Z")
+
+Put = Callable[["NDArray[Any]"], Any]
+
+
+@dataclasses.dataclass(slots=True)
+class Picture:
+    """One picture found.
+
+    Attributes:
+        pixels: a read-only copy, H x W (x 1, 3, 4) uint8, BGR.
+        original: the caller's own object, for identity only.
+        put: turns pixels of the same shape into what stands in this place of the arguments.
+    """
+
+    pixels: NDArray[Any]
+    original: object
+    put: Put
+    unchanged: Any
+    faces: Faces | None = None
+    replacement: Any = None
+
+
+class Pictures:
+    """Every picture of one call's arguments.
+
+    Attributes:
+        found: the pictures, in the order in which they were met.
+        opaque: what could not be looked at, in words; empty where everything could.
+    """
+
+    def __init__(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, known: Mapping[int, NDArray[Any]]) -> None:
+        """`known` gives, by the id of a frame object, the snapshot that was taken when its faces were looked for."""
+        self.found: list[Picture] = []
+        self.opaque: list[str] = []
+        self._known = known
+        self._left = MAX_ITEMS
+        self._args = [self._look(item, 0) for item in args]
+        self._kwargs = {key: self._look(item, 0) for key, item in kwargs.items()}
+
+    def arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The arguments again, each picture as its `replacement`, each container on the way made anew."""
+        return tuple(build() for build in self._args), {key: build() for key, build in self._kwargs.items()}
+
+    # ---- looking
+
+    def _look(self, item: Any, depth: int) -> Callable[[], Any]:
+        """A function that gives the item again, its pictures replaced."""
+        self._left -= 1
+        if isinstance(item, _HARMLESS):
+            return lambda: item
+        if depth > MAX_DEPTH or self._left < 0:
+            return self._unknown(item, "arguments nested or numbered beyond the bounds")
+        if isinstance(item, np.ndarray):
+            return self._array(item, depth)
+        if isinstance(item, str):
+            return self._text(item)
+        if isinstance(item, (bytes, bytearray, memoryview)):
+            return self._bytes(item)
+        if isinstance(item, Mapping):
+            return self._mapping(item, depth)
+        if isinstance(item, (list, tuple)):
+            return self._sequence(item, depth)
+        if dataclasses.is_dataclass(item) and not isinstance(item, type):
+            return self._dataclass(item, depth)
+        if type(item).__module__.partition(".")[0] == "PIL" and hasattr(item, "convert"):
+            return self._pillow(item)
+        return self._unknown(item, f"a {type(item).__module__}.{type(item).__qualname__}")
+
+    def _array(self, item: NDArray[Any], depth: int) -> Callable[[], Any]:
+        if item.dtype != np.uint8 or item.size == 0:
+            if item.ndim <= 1 and item.size <= 8 and item.dtype != object:
+                return lambda: item  # a box, a size, a handful of numbers
+            return self._unknown(item, f"an array of {item.dtype} and shape {item.shape}")
+        if item.ndim == 2 or (item.ndim == 3 and item.shape[2] in (1, 3, 4)):
+            snapshot = self._known.get(id(item))
+            return self._picture(frozen_copy(item) if snapshot is None else snapshot, item, lambda pixels: pixels)
+        if item.ndim == 4 and item.shape[3] in (1, 3, 4):
+            parts = [self._array(part, depth + 1) for part in item]
+            return lambda: _frozen(np.stack([part() for part in parts]))
+        if item.ndim == 1:
+            return self._bytes(item.tobytes(), lambda data: _frozen(np.frombuffer(data, np.uint8)))
+        return self._unknown(item, f"an array of shape {item.shape}")
+
+    def _bytes(
+        self, item: bytes | bytearray | memoryview, kind: Callable[[bytes], Any] | None = None
+    ) -> Callable[[], Any]:
+        from guard.vision import decode_picture, encode_like
+
+        data = bytes(item)
+        kind = kind or (bytes if isinstance(item, bytes) else bytearray if isinstance(item, bytearray) else memoryview)
+        try:
+            pixels = decode_picture(data)
+        except SourceError as error:
+            return self._unknown(item, f"bytes that are no readable picture ({error})")
+        return self._picture(pixels, item, lambda new: kind(encode_like(data, new)), unchanged=kind(data))
+
+    def _text(self, item: str) -> Callable[[], Any]:
+        url = _DATA_URL.match(item)
+        if url is not None:
+            head = url["head"]
+            if head.lower().endswith(";base64"):
+                return self._base64(item, url["body"], f"data:{head},")
+            return self._unknown(item, "a data URL that is not base64")
+        if _REFERENCE.match(item):
+            return self._unknown(item, "a reference to something that cannot be looked at here")
+        if _BASE64.match(item):
+            return self._base64(item, item, "")
+        return lambda: item
+
+    def _base64(self, item: str, body: str, head: str) -> Callable[[], Any]:
+        from guard.vision import decode_picture, encode_like
+
+        try:
+            compact = "".join(body.split()).replace("-", "+").replace("_", "/")
+            data = base64.b64decode(compact + "=" * (-len(compact) % 4), validate=True)
+            pixels = decode_picture(data)
+        except (binascii.Error, ValueError, SourceError) as error:
+            return self._unknown(item, f"base64 text that is no readable picture ({error})")
+        return self._picture(
+            pixels,
+            item,
+            lambda new: head + base64.b64encode(encode_like(data, new)).decode("ascii"),
+            unchanged=item,
+        )
+
+    def _pillow(self, item: Any) -> Callable[[], Any]:
+        image = sys.modules["PIL.Image"]
+        pixels = np.ascontiguousarray(np.asarray(item.convert("RGB"))[..., ::-1])
+        pixels.flags.writeable = False
+        return self._picture(pixels, item, lambda new: image.fromarray(np.ascontiguousarray(new[..., ::-1])))
+
+    def _picture(
+        self, pixels: NDArray[Any], original: object, put: Put, unchanged: Any = dataclasses.MISSING
+    ) -> Callable[[], Any]:
+        picture = Picture(pixels, original, put, put(pixels) if unchanged is dataclasses.MISSING else unchanged)
+        self.found.append(picture)
+        return lambda: picture.replacement
+
+    def _mapping(self, item: Mapping[Any, Any], depth: int) -> Callable[[], Any]:
+        parts = {key: self._look(value, depth + 1) for key, value in item.items()}
+        for key in item:
+            self._look(key, depth + 1)
+        if type(item) is dict:
+            return lambda: {key: part() for key, part in parts.items()}
+        return self._rebuilt(item, lambda: type(item)({key: part() for key, part in parts.items()}))  # type: ignore[call-arg]
+
+    def _sequence(self, item: list[Any] | tuple[Any, ...], depth: int) -> Callable[[], Any]:
+        parts = [self._look(value, depth + 1) for value in item]
+        if type(item) is list:
+            return lambda: [part() for part in parts]
+        if type(item) is tuple:
+            return lambda: tuple(part() for part in parts)
+        make = getattr(type(item), "_make", type(item))
+        return self._rebuilt(item, lambda: make([part() for part in parts]))
+
+    def _dataclass(self, item: Any, depth: int) -> Callable[[], Any]:
+        fields = [field.name for field in dataclasses.fields(item) if field.init]
+        if len(fields) != len(dataclasses.fields(item)):
+            return self._unknown(item, f"a {type(item).__qualname__} that cannot be made again")
+        parts = {name: self._look(getattr(item, name), depth + 1) for name in fields}
+        return self._rebuilt(item, lambda: dataclasses.replace(item, **{name: part() for name, part in parts.items()}))
+
+    def _rebuilt(self, item: Any, build: Callable[[], Any]) -> Callable[[], Any]:
+        """A container of a type that is not ours: one that cannot be made again cannot be trusted either."""
+        for picture in self.found:
+            picture.replacement = picture.unchanged
+        try:
+            if type(build()) is not type(item):
+                return self._unknown(item, f"a {type(item).__qualname__} that cannot be made again")
+        except Exception:  # noqa: BLE001 - its own constructor decides; refusing is the safe answer
+            return self._unknown(item, f"a {type(item).__qualname__} that cannot be made again")
+        return build
+
+    def _unknown(self, item: Any, what: str) -> Callable[[], Any]:
+        self.opaque.append(what)
+        return lambda: item
+
+
+def sources_of(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> set[Source]:
+    """The sources whose frames, or views of them, stand among the arguments.
+
+    Raises `GuardFault` where the arguments are too many to look through: a frame of another source could be among them.
+    """
+    found: set[Source] = set()
+    todo: list[tuple[Any, int]] = [(item, 0) for item in (*args, *kwargs.values())]
+    left = MAX_ITEMS
+    while todo:
+        left -= 1
+        if left < 0:
+            raise GuardFault(f"the call has more than {MAX_ITEMS} arguments to look through")
+        item, depth = todo.pop()
+        if isinstance(item, np.ndarray):
+            source = origin_of(item)
+            if source is not None:
+                found.add(source)
+        elif depth < MAX_DEPTH and isinstance(item, Mapping):
+            todo.extend((value, depth + 1) for value in item.values())
+        elif depth < MAX_DEPTH and isinstance(item, (list, tuple)):
+            todo.extend((value, depth + 1) for value in item)
+    return found
+
+
+def _frozen(array: NDArray[Any]) -> NDArray[Any]:
+    array.flags.writeable = False
+    return array

@@ -1,0 +1,272 @@
+"""A source: one camera or feed with its declared facts, and the callables that it guards."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast, overload
+
+import wrapt
+
+from guard.clock import Clock, Reading
+from guard.errors import ConfigError
+from guard.facts import ACTIONS, SERVICES, VLM_SERVICES, Decision, Facts
+from guard.frames import Seen
+from guard.gate import Call, decision_id
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from guard.config import SourceConfig
+    from guard.facts import Faces
+    from guard.guard import Guard
+    from guard.policy import Column
+
+__all__ = ["Source"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_intent: ContextVar[tuple[Source, str] | None] = ContextVar("guard_intent", default=None)
+
+_Cell = tuple["Column", int, int]
+_FOREVER_NS = 2**63 - 1
+
+
+class Source:
+    """One source of a `Guard`; get it with `Guard.source`.
+
+    Attributes:
+        id: its id in `guard.toml`.
+        facts: what is declared of it.
+        guard: the guard that it belongs to.
+    """
+
+    def __init__(self, guard: Guard, config: SourceConfig) -> None:
+        self.guard = guard
+        self.id = config.id
+        self.facts: Facts = config.facts
+        self.every_frame = config.detect == "every-frame"
+        self.min_face_px = config.min_face_px
+        self.face_score = config.face_score
+        self.max_age_s = config.max_age_s
+        self.pixels_matter = False
+        """Whether a guarded call of this source can hinge on faces, so that frames are copied when they are judged."""
+        self._cells: dict[tuple[str | None, str, str], _Cell] = {}
+
+    def __repr__(self) -> str:
+        return f"<guard.Source {self.id!r}>"
+
+    # ---- the hook
+
+    def frame(self, image: NDArray[Any], *, at: datetime | None = None, index: int | None = None) -> Seen:
+        """The frame hook: `with cam.frame(image) as seen:`. Calls made inside are judged with this frame's faces.
+
+        Args:
+            image: H x W x 3 uint8, BGR, as OpenCV reads it; grey H x W and BGRA work too. It is never changed.
+            at: capture instant with a zone; it goes into the record.
+            index: the caller's frame number; it goes into the record.
+
+        Entering raises `SourceError` where `image` cannot be a frame. A detector that fails does not raise here: the
+        faces are unknown then, and calls in this frame are refused.
+        """
+        if at is not None and at.tzinfo is None:
+            raise ConfigError(
+                "a capture instant needs a zone", where=f"source {self.id}", mend="datetime.now(timezone.utc)"
+            )
+        return Seen(self, image, at, index)
+
+    @contextmanager
+    def intent(self, action: str) -> Iterator[None]:
+        """Says what the calls inside are for, where they name no action themselves.
+
+        Raises `ConfigError` where the vocabulary has no such action.
+        """
+        check_action(action)
+        token = _intent.set((self, action))
+        try:
+            yield
+        finally:
+            _intent.reset(token)
+
+    def intended_action(self) -> str | None:
+        """The action of the innermost `intent` of this source around the running code."""
+        intent = _intent.get()
+        return intent[1] if intent is not None and intent[0] is self else None
+
+    # ---- guarded callables
+
+    @overload
+    def protect(self, call: Callable[P, R], *, service: str, action: str | None = None) -> Callable[P, R]: ...
+    @overload
+    def protect(
+        self, call: None = None, *, service: str, action: str | None = None
+    ) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+    def protect(
+        self, call: Callable[P, R] | None = None, *, service: str, action: str | None = None
+    ) -> Callable[P, R] | Callable[[Callable[P, R]], Callable[P, R]]:
+        """A guarded callable of the same signature: it runs only inside an allowed decision made for that very call.
+
+        Works for functions, bound methods, coroutine functions and callable objects, and as a decorator, of methods too
+        (`@cam.protect(service="openai")`). Where the verdict hinges on faces, the callee gets read-only copies of the
+        pictures among its arguments, with the faces removed if the verdict is `redact`.
+
+        Args:
+            call: what to guard; left out in the decorator form.
+            service: a service of the vocabulary or a name under `[services]`.
+            action: an action of the vocabulary. It may be left out towards a vision-language service only.
+
+        The guarded callable raises `Denied` or `GuardFault` instead of calling. Raises `ConfigError` at once for an
+        unknown service or action, or a missing one.
+        """
+        service = self.guard.resolve_service(service)
+        if action is not None:
+            check_action(action)
+        elif service not in VLM_SERVICES:
+            raise ConfigError(
+                f"a call to {service} must say what it does",
+                where=f"source {self.id}: protect",
+                mend='name the action, e.g. action="identify"',
+            )
+        if action in (None, "vlm_describe"):
+            self.pixels_matter = True
+        if call is None:
+            return lambda function: self._wrap(function, action, service)
+        return self._wrap(call, action, service)
+
+    def _wrap(self, call: Callable[P, R], action: str | None, service: str) -> Callable[P, R]:
+        if not callable(call):
+            raise ConfigError(
+                f"a {type(call).__name__} cannot be called, so it cannot be guarded",
+                where=f"source {self.id}: protect",
+                mend="hand in the function or bound method that makes the identity call",
+            )
+        if _is_async(call):
+
+            async def guarded_async(
+                wrapped: Callable[..., Awaitable[Any]], instance: Any, args: Any, kwargs: Any
+            ) -> Any:
+                # Detection and the wait for the disk would stand in the way of every other task of the loop.
+                attempt = Call(self, action, service, args, kwargs)
+                args, kwargs = await asyncio.to_thread(attempt.pass_through)
+                return await wrapped(*args, **kwargs)
+
+            return cast("Callable[P, R]", wrapt.FunctionWrapper(cast(Any, call), cast(Any, guarded_async)))
+
+        def guarded(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+            args, kwargs = Call(self, action, service, args, kwargs).pass_through()
+            return wrapped(*args, **kwargs)
+
+        return cast("Callable[P, R]", wrapt.FunctionWrapper(cast(Any, call), guarded))
+
+    # ---- verdicts
+
+    def authorize(self, action: str | None, service: str, *, faces: int | None = None) -> Decision:
+        """The verdict alone: nothing is called and nothing recorded, so nothing may be released on it.
+
+        Args:
+            action, service: as for `protect`.
+            faces: how many faces the picture shows, None where unknown.
+        """
+        start = time.perf_counter_ns()
+        service = self.guard.resolve_service(service)
+        return self._decide(action, service, faces, self.guard.clock.now(), start)
+
+    def decide(
+        self, action: str | None, service: str, *, faces: int | None = None, at: datetime | None = None
+    ) -> Decision:
+        """As `authorize`, for any day: `at` stands instead of the clock."""
+        start = time.perf_counter_ns()
+        service = self.guard.resolve_service(service)
+        if action is not None:
+            check_action(action)
+        elif service not in VLM_SERVICES:
+            raise ConfigError(f"a call to {service} must say what it does", mend="name the action")
+        clock = self.guard.clock if at is None else Clock(given=at)
+        return self._decide(action, service, faces, clock.now(), start)
+
+    def _decide(self, action: str | None, service: str, faces: int | None, reading: Reading, start: int) -> Decision:
+        column = self.column(action, service, reading)
+        ruling = column.ruling(faces)
+        return Decision(
+            id=decision_id(),
+            at=None if reading[1] == "disbelieved" else datetime.fromtimestamp(reading[0] / 1e9, UTC),
+            source=self.id,
+            action=action,
+            service=service,
+            verdict=ruling.verdict,
+            faces=faces,
+            reasons=ruling.reasons,
+            facts=self.facts,
+            valid_until=column.valid_until,
+            fault=ruling.fault,
+            latency_us=(time.perf_counter_ns() - start) / 1000,
+            policy_digest=self.guard.policy_digest,
+            frame=None,
+            explain=ruling.lifted_by,
+        )
+
+    def column(self, action: str | None, service: str, reading: Reading) -> Column:
+        """The compiled verdicts of one kind of call, for as long as they stay true."""
+        now_ns, trust = reading
+        cell = self._cells.get((action, service, trust))
+        if cell is not None and cell[1] <= now_ns < cell[2]:
+            return cell[0]
+        at = None if trust == "disbelieved" else datetime.fromtimestamp(now_ns / 1e9, UTC)
+        column = self.guard.engine.column(self.facts, action, service, at)
+        first = 0 if column.valid_from is None else _ns(column.valid_from)
+        until = _FOREVER_NS if column.valid_until is None else _ns(column.valid_until)
+        if trust == "disbelieved":
+            first, until = 0, _FOREVER_NS
+        self._cells[action, service, trust] = (column, first, until)
+        return column
+
+    def find_faces(self, picture: NDArray[Any], like: Sequence[Source] = ()) -> Faces:
+        """Runs the detector as this source and all of `like` ask for: the smallest face, the lowest threshold.
+
+        Raises `GuardFault` or `SourceError`; never answers "no faces" for a picture that it could not judge.
+        """
+        judges = like or (self,)
+        return self.guard.detect(
+            picture,
+            min_face_px=min(judge.min_face_px for judge in judges),
+            face_score=min(judge.face_score for judge in judges),
+        )
+
+
+def check_action(action: str) -> None:
+    """Raises `ConfigError` where the vocabulary has no such action."""
+    if action not in ACTIONS:
+        raise ConfigError(f"no action is called {action!r}", mend=f"known are {', '.join(ACTIONS)}")
+
+
+def check_service(service: str) -> None:
+    """Raises `ConfigError` where the vocabulary has no such service."""
+    if service not in SERVICES:
+        raise ConfigError(
+            f"no service is called {service!r}",
+            mend=f"list it under [services], or use one of {', '.join(sorted(SERVICES))}",
+        )
+
+
+def _is_async(call: Any) -> bool:
+    while isinstance(call, functools.partial):
+        call = call.func
+    if isinstance(call, (staticmethod, classmethod)):
+        call = call.__func__
+    return inspect.iscoroutinefunction(call) or (
+        not inspect.isfunction(call)
+        and not inspect.ismethod(call)
+        and not isinstance(call, type)
+        and inspect.iscoroutinefunction(type(call).__call__)
+    )
+
+
+def _ns(instant: datetime) -> int:
+    return int(instant.timestamp() * 1_000_000) * 1000
