@@ -27,9 +27,7 @@ def open_camera(number: int, *, patience_s: float) -> CameraClip:
     """
     name = f"/dev/video{number}" if sys.platform.startswith("linux") else f"camera {number}"
     if sys.platform.startswith("linux") and not Path(name).exists():
-        raise SourceError(
-            "there is no such camera", where=name, mend="plug it in, or give a file or an address"
-        )
+        raise SourceError("there is no such camera", where=name, mend="plug it in, or give a file or an address")
     device = within(patience_s, lambda: _open(number, name), what="the camera did not open", where=name)
     return CameraClip(device, name, f"camera-{number}", patience_s)
 
@@ -68,9 +66,7 @@ class CameraClip:
 
     def frames(self, listen: Callable[[Any], None] | None = None) -> Iterator[Frame]:
         """Frames until the camera falls silent (`BrokeOff`) or the caller stops."""
-        self._reader = Impatient(
-            self._read(), patience_s=self._patience_s, late=self._silent, drop_oldest=True
-        )
+        self._reader = Impatient(self._read(), patience_s=self._patience_s, late=self._silent, drop_oldest=True)
         yield from self._reader
 
     def close(self) -> None:
@@ -93,9 +89,7 @@ class CameraClip:
                 raise BrokeOff("the camera stopped giving frames", where=self.name)
             seconds = time.monotonic() - started
             last = max(last + 1, round(seconds * 1000))
-            yield Frame(
-                index, last, last / 1000, np.ascontiguousarray(image, dtype=np.uint8), datetime.now(UTC)
-            )
+            yield Frame(index, last, last / 1000, np.ascontiguousarray(image, dtype=np.uint8), datetime.now(UTC))
             index += 1
 
 

@@ -156,8 +156,4 @@ def _nearby(path: Path) -> str:
     if not folder.is_dir():
         return f"the folder {folder} does not exist either"
     near = get_close_matches(path.name, [entry.name for entry in folder.iterdir()], n=1)
-    return (
-        f"did you mean {str(folder / near[0])!r}?"
-        if near
-        else "give a file, a folder, a camera or an address"
-    )
+    return f"did you mean {str(folder / near[0])!r}?" if near else "give a file, a folder, a camera or an address"

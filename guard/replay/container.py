@@ -79,9 +79,7 @@ def _open(url: str, *, name: str, options: dict[str, str], patience_s: float | N
         raise SourceError("the clip cannot be opened", where=name, mend=_plainly(error, url)) from None
     if not container.streams.video:
         container.close()
-        raise SourceError(
-            "there is no video in the clip", where=name, mend="give a video or a folder of pictures"
-        )
+        raise SourceError("there is no video in the clip", where=name, mend="give a video or a folder of pictures")
     return container
 
 
@@ -177,9 +175,7 @@ class ContainerClip:
                 return
             except (av.FFmpegError, OSError) as error:
                 # Nothing after this can be had; what was read before stays good.
-                raise BrokeOff(
-                    "the clip broke off", where=self.name, mend=_plainly(error, self.name)
-                ) from None
+                raise BrokeOff("the clip broke off", where=self.name, mend=_plainly(error, self.name)) from None
             yield packet
 
     def _decoded(self, packet: Any, *, any_yet: bool) -> list[Any]:

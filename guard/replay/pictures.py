@@ -76,15 +76,11 @@ class PictureClip:
             some = ", ".join(bad[:3]) + (" ..." if len(bad) > 3 else "")
             if index == 0:
                 raise SourceError("no picture can be decoded", where=self.name, mend=some)
-            raise BrokeOff(
-                f"{len(bad)} of {len(self._files)} pictures cannot be decoded: {some}", where=self.name
-            )
+            raise BrokeOff(f"{len(bad)} of {len(self._files)} pictures cannot be decoded: {some}", where=self.name)
 
     def close(self) -> None:
         """Nothing stays open between two pictures."""
 
 
 def _by_number(name: str) -> list[tuple[int, int, str]]:
-    return [
-        (0, int(part), "") if part.isdigit() else (1, 0, part.lower()) for part in re.split(r"([0-9]+)", name)
-    ]
+    return [(0, int(part), "") if part.isdigit() else (1, 0, part.lower()) for part in re.split(r"([0-9]+)", name)]

@@ -1,0 +1,277 @@
+"""Runs a clip through the guard as a pipeline would: on every frame it tries the call, and counts what came
+of it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from guard.errors import Denied, GuardError, GuardFault, LedgerError, SourceError
+from guard.facts import Decision, Faces, Verdict
+from guard.replay.clip import Clip, Frame, Image
+from guard.replay.latency import Latency
+from guard.replay.overlay import Canvas, Scene
+from guard.replay.result import Calls, Outputs, Reasons, Replay, day_judged
+from guard.replay.stopping import Stop
+from guard.replay.video import VideoWriter
+from guard.report import write_report
+
+if TYPE_CHECKING:
+    from guard.guard import Guard
+    from guard.matchers import Match, Matcher
+    from guard.source import Source
+
+__all__ = ["REPORT", "VIDEO", "replay"]
+
+REPORT = "report.html"
+VIDEO = "replay.mp4"
+
+
+def replay(
+    clip: Clip,
+    guard: Guard,
+    source: Source,
+    *,
+    action: str | None,
+    service: str,
+    matcher: Matcher,
+    out: Path,
+    progress: Callable[[int], None] | None = None,
+    stop: Stop | None = None,
+) -> Replay:
+    """Tries the call on every frame of `clip` and writes the report and the annotated video into the folder
+    `out`.
+
+    Args:
+        clip: an open clip; it is closed afterwards.
+        guard, source: who judges, and as what.
+        action, service: the call, as for `Source.protect`.
+        matcher: what the call reaches where it is let through.
+        out: an existing folder.
+        progress: called with the number of frames done, after each.
+        stop: asked between two frames whether to end.
+
+    A clip that breaks off, a matcher that fails, a full disk or a stop ends the run early; what was decided
+    until then is kept, the files are complete, and `Replay.broke_off` says why. Raises `SourceError` where
+    there is no frame at all and `ConfigError` for a call that cannot be made.
+    """
+    run = _Run(clip, guard, source, action, service, matcher, out, stop or Stop())
+    with closing(clip):
+        run.all_frames(progress)
+        return run.finish()
+
+
+class _FarEnd:
+    """The service's side of the call: the matcher, and a watch that takes its time off the guard's."""
+
+    def __init__(self, matcher: Matcher) -> None:
+        self._matcher = matcher
+        self.spent_ns = 0
+        self.failed: GuardError | None = None
+
+    def search(self, picture: Image) -> list[Match]:
+        start = time.perf_counter_ns()
+        try:
+            return self._matcher.search(picture)
+        except GuardError as error:
+            # Told apart from the guard's own errors, which mean that nothing was reached.
+            self.failed = error
+            return []
+        finally:
+            self.spent_ns += time.perf_counter_ns() - start
+
+
+class _Run:
+    def __init__(
+        self,
+        clip: Clip,
+        guard: Guard,
+        source: Source,
+        action: str | None,
+        service: str,
+        matcher: Matcher,
+        out: Path,
+        stop: Stop,
+    ) -> None:
+        self.clip, self.guard, self.source, self.matcher, self.stop = clip, guard, source, matcher, stop
+        self.out = out
+        self.calls = Calls(action, service)
+        self.reasons = Reasons()
+        self.people: Counter[str] = Counter()
+        self.hook, self.detect, self.decide = Latency(), Latency(), Latency()
+        self.frames = self.frames_with_faces = 0
+        self.seconds = 0.0
+        self.broke_off: str | None = None
+        self.notes: list[str] = []
+        self._far = _FarEnd(matcher)
+        self._reached_before = matcher.reached
+        self._search = source.protect(self._far.search, action=action, service=service)
+        self._canvas: Canvas | None = None
+        self._video: VideoWriter | None = VideoWriter(out / VIDEO, clip)
+
+    # ---- the frames
+
+    def all_frames(self, progress: Callable[[int], None] | None) -> None:
+        """Reads the clip to its end, or to whatever ends it."""
+        frames = self.clip.frames(self._video.listen if self._video is not None else None)
+        try:
+            while not self.stop.asked:
+                with self.stop.waiting():
+                    frame = next(frames, None)
+                if frame is None:
+                    return
+                self.one_frame(frame)
+                if progress is not None:
+                    progress(self.frames)
+                if self._far.failed is not None:
+                    self.broke_off = f"the matcher failed on frame {frame.index}: {self._far.failed}"
+                    return
+        except SourceError as error:
+            if not self.frames:
+                self._drop_video()
+                raise
+            self.broke_off = str(error)
+            return
+        except KeyboardInterrupt:
+            self.stop.asked = True
+        except BaseException:
+            self._drop_video()
+            raise
+        if not self.clip.live:
+            self.broke_off = "interrupted"
+
+    def one_frame(self, frame: Frame) -> None:
+        """One frame as a pipeline has it: the hook, the call, and what came of both."""
+        matches: list[Match] = []
+        spent_before = self._far.spent_ns
+        start = time.perf_counter_ns()
+        decision: Decision | None
+        with self.source.frame(frame.image, at=frame.captured, index=frame.index) as seen:
+            try:
+                matches = self._search(frame.image)
+                decision = seen.decisions[-1] if seen.decisions else None
+            except (Denied, GuardFault) as refused:
+                decision = refused.decision
+            took_ns = time.perf_counter_ns() - start - (self._far.spent_ns - spent_before)
+            # Under "on-demand" the detector may run only now: after the watch has stopped.
+            faces = _faces_of(seen)
+        self.hook.add(took_ns / 1000)
+        if "detect" in seen.timings:
+            self.detect.add(seen.timings["detect"])
+        self._count(frame, decision, faces, matches)
+        self._show(frame, decision, faces, matches)
+
+    def _count(self, frame: Frame, decision: Decision | None, faces: Faces | None, matches: list[Match]) -> None:
+        self.frames += 1
+        self.frames_with_faces += faces is not None and len(faces) > 0
+        self.seconds = frame.seconds + float(1 / self.clip.rate)
+        if decision is None:
+            self.calls.count(Verdict.DENY, fault=True)
+        else:
+            self.calls.count(decision.verdict, fault=decision.fault is not None)
+            self.reasons.add(decision)
+            self.decide.add(decision.latency_us)
+        if matches:
+            self.calls.matched += 1
+            self.people.update({match.name for match in matches})
+
+    def _show(self, frame: Frame, decision: Decision | None, faces: Faces | None, matches: list[Match]) -> None:
+        if self._video is None:
+            return
+        if self._canvas is None:
+            self._canvas = Canvas(frame.image.shape[1], frame.image.shape[0])
+        try:
+            self._video.add(frame, self._canvas.draw(frame.image, self._scene(decision, faces, matches)))
+        except SourceError as error:
+            # The video is a by-product: losing it must not lose the decisions.
+            self.notes.append(str(error))
+            self._drop_video()
+
+    def _scene(self, decision: Decision | None, faces: Faces | None, matches: list[Match]) -> Scene:
+        call = f"{self.calls.action or 'unnamed call'} at {self.calls.service}"
+        if decision is None or decision.fault is not None:
+            fault = "the guard could not judge" if decision is None else str(decision.fault)
+            return Scene("fault", call, fault, faces)
+        if decision.verdict is Verdict.ALLOW:
+            return Scene("allow", call, "no rule forbids this call", faces, matches)
+        rules = list(dict.fromkeys(reason.rule for reason in decision.reasons))
+        more = f" +{len(rules) - 1}" if len(rules) > 1 else ""
+        title = f"{decision.reasons[0].title} ({decision.reasons[0].cite})" if decision.reasons else call
+        return Scene(decision.verdict.value, f"{rules[0] if rules else call}{more}", title, faces)
+
+    # ---- the end
+
+    def finish(self) -> Replay:
+        """Writes what is to be written and says what it was."""
+        try:
+            self.guard.ledger.flush()
+        except LedgerError as error:
+            self.broke_off = self.broke_off or str(error)
+        video = self._close_video()
+        dropped = getattr(self.clip, "dropped", 0)
+        if dropped:
+            self.notes.append(f"{dropped} frames were skipped to keep up with the camera")
+        self.notes += [*self.matcher.warnings]
+        self.calls.reached_service = self.matcher.reached - self._reached_before
+        result = self._result(video)
+        write_report(result, self.out / REPORT)
+        return result
+
+    def _result(self, video: Path | None) -> Replay:
+        ledger = getattr(self.guard.ledger, "path", None)
+        return Replay(
+            clip=self.clip.name,
+            source=self.source.id,
+            matcher=self.matcher.name,
+            frames=self.frames,
+            frames_with_faces=self.frames_with_faces,
+            seconds=self.seconds if self.frames else 0.0,
+            calls=(self.calls,),
+            reasons=self.reasons.ruled(),
+            latency_us={
+                "hook": self.hook.summary(),
+                "detect": self.detect.summary(),
+                "decide": self.decide.summary(),
+            },
+            outputs=Outputs(self.out / REPORT, video, ledger),
+            facts=self.source.facts.to_json(),
+            faults=dict(self.reasons.faults.most_common()),
+            packs=[pack.name for pack in self.guard.engine.packs],
+            policy_digest=self.guard.policy_digest,
+            judged_at=day_judged(self.reasons.first),
+            lifted_by=self.reasons.lifted_by(),
+            people=dict(sorted(self.people.items(), key=lambda item: (-item[1], item[0]))),
+            broke_off=self.broke_off,
+            notes=tuple(self.notes),
+        )
+
+    def _close_video(self) -> Path | None:
+        if self._video is None:
+            return None
+        try:
+            path = self._video.close()
+        except SourceError as error:
+            self.notes.append(str(error))
+            self._drop_video()
+            return None
+        self.notes += self._video.notes
+        return path
+
+    def _drop_video(self) -> None:
+        if self._video is not None:
+            self._video.abandon()
+            self._video = None
+
+
+def _faces_of(seen: Any) -> Faces | None:
+    """The faces of a frame; None where the detector failed, which is not "no faces"."""
+    try:
+        faces: Faces = seen.faces
+    except GuardError:
+        return None
+    return faces
