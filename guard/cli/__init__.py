@@ -10,6 +10,7 @@ import importlib
 import os
 import sys
 
+from guard._imports import MissingDependency
 from guard.cli.output import fail, fail_unexpected
 from guard.errors import ConfigError, GuardError, PolicyError
 
@@ -36,6 +37,8 @@ def main(argv: list[str] | None = None) -> int:
     as_json = "--json" in arguments
     try:
         return _run(arguments)
+    except MissingDependency as error:
+        return fail(error, 1, as_json=as_json)
     except (ConfigError, PolicyError) as error:
         return fail(error, 3, as_json=as_json)
     except GuardError as error:

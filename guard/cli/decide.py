@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from guard.cli.options import At, ConfigPath, Json, SourceId, instant
+from guard.cli.options import At, ConfigPath, Json, SourceId, instant, wrong_option
 from guard.cli.output import print_json
 from guard.errors import GuardError
 from guard.explaining import explain
@@ -35,7 +35,10 @@ def decide(
     if action is not None and action not in ACTIONS:
         raise GuardError(f"no action is called {action!r}", where="--action", mend=f"known are {', '.join(ACTIONS)}")
     with load_for_questions(config) as guard:
-        decision = guard.source(source).decide(action, service, faces=faces, at=day)
+        with wrong_option("--source"):
+            cam = guard.source(source)
+        with wrong_option("--service"):
+            decision = cam.decide(action, service, faces=faces, at=day)
         if json:
             print_json(decision.to_json())
         else:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from guard.errors import GuardError
+from guard.errors import ConfigError, GuardError
 from guard.facts import parse_instant
 
-__all__ = ["At", "ConfigPath", "Json", "SourceId", "instant"]
+__all__ = ["At", "ConfigPath", "Json", "SourceId", "instant", "wrong_option"]
 
 ConfigPath = Annotated[Path, typer.Option("--config", help="The guard.toml.", show_default=False)]
 SourceId = Annotated[str | None, typer.Option("--source", help="The source's id; needed where the file has several.")]
@@ -28,3 +30,12 @@ def instant(text: str | None) -> datetime | None:
     except (GuardError, ValueError) as error:
         what = error.what if isinstance(error, GuardError) else str(error)
         raise GuardError(what, where="--at", mend="write an instant with a zone, e.g. 2026-12-01T12:00:00Z") from None
+
+
+@contextmanager
+def wrong_option(name: str) -> Iterator[None]:
+    """Inside, a `ConfigError` speaks of the command line and not of a file: it ends with status 1."""
+    try:
+        yield
+    except ConfigError as error:
+        raise GuardError(error.what, where=name, mend=error.mend) from None
