@@ -56,9 +56,7 @@ ATTRIBUTES: Final[tuple[str, ...]] = (
 )
 
 _COMMON_MISTAKES: Final = {"UK": "GB", "EL": "GR", "USA": "US", "EU": "EU-Y"}
-_NEARLY_THE_SAME: Final = (
-    0.9  # one wrong letter in a name of ten; "South San Francisco" is no misspelling (0.81)
-)
+_NEARLY_THE_SAME: Final = 0.9  # one wrong letter in a name of ten; "South San Francisco" is no misspelling (0.81)
 _LONGEST_TERM_YEARS: Final = 1000.0
 
 
@@ -106,9 +104,7 @@ def misspelt_locality(locality: str, subdivisions: Iterable[str]) -> str | None:
     place.
     """
     key = places.locality_key(locality)
-    known = {
-        places.locality_key(name): name for code in subdivisions for name in places.GAZETTEER.get(code, ())
-    }
+    known = {places.locality_key(name): name for code in subdivisions for name in places.GAZETTEER.get(code, ())}
     if key in known:
         return None
     close = difflib.get_close_matches(key, known, n=1, cutoff=_NEARLY_THE_SAME)
@@ -138,9 +134,7 @@ def _subdivision(raw: Any, where: str) -> str:
         if places.is_subdivision(raw):
             return raw
         if places.is_subdivision(raw.strip().upper()):
-            raise ConfigError(
-                f"{raw!r} is no subdivision", where=where, mend=f"did you mean {raw.strip().upper()!r}?"
-            )
+            raise ConfigError(f"{raw!r} is no subdivision", where=where, mend=f"did you mean {raw.strip().upper()!r}?")
         table = places.SUBDIVISIONS.get(places.country_of(raw))
         if table is not None:
             mend = suggestion(raw, table) or f"one of {_listed(sorted(table))}"

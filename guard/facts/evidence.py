@@ -156,9 +156,7 @@ def _covers(record: Evidence, facts: Facts, action: str | None, service: str | N
     return True if sure else None
 
 
-def _judge_one(
-    record: Evidence, at: datetime | None, where: str
-) -> tuple[frozenset[str], frozenset[str], str | None]:
+def _judge_one(record: Evidence, at: datetime | None, where: str) -> tuple[frozenset[str], frozenset[str], str | None]:
     nothing: frozenset[str] = frozenset()
     delay = _delay(record, at, where)
     if at is not None and record.expires is not None and record.expires <= at:
@@ -189,9 +187,7 @@ def _judge_one(
     if record.issued > at:
         return nothing, nothing, "is not issued yet"
     if record.type == "urgency_undertaking":
-        counts = {
-            f"{record.type}:{h}h" for h in UNDERTAKING_HOURS if at < _after(record.issued, timedelta(hours=h))
-        }
+        counts = {f"{record.type}:{h}h" for h in UNDERTAKING_HOURS if at < _after(record.issued, timedelta(hours=h))}
         return frozenset(counts), nothing, None if counts else "has run out"
     if record.expires is None:
         return nothing, nothing, "has no `expires`, so it is not known to be in date"

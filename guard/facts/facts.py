@@ -49,9 +49,7 @@ class Facts:
     evidence: tuple[Evidence, ...]
     _known: Mapping[str, frozenset[Value]]
 
-    def __init__(
-        self, known: Mapping[str, frozenset[Value]] | None = None, evidence: Iterable[Evidence] = ()
-    ) -> None:
+    def __init__(self, known: Mapping[str, frozenset[Value]] | None = None, evidence: Iterable[Evidence] = ()) -> None:
         """`known` pairs dotted names with the sets of what they could be; a name left out is unknown.
 
         Raises `ConfigError` for a name that is no fact, a value that it cannot have, and an empty set.
@@ -213,9 +211,7 @@ class Facts:
         if found is None:
             return None
         order = VOCABULARY.get(name)
-        ordered = (
-            [v for v in order if v in found] if order else sorted(found, key=lambda v: (str(type(v)), v))
-        )
+        ordered = [v for v in order if v in found] if order else sorted(found, key=lambda v: (str(type(v)), v))
         plain = [format_instant(value) if isinstance(value, datetime) else value for value in ordered]
         if name == "use.traits":
             return plain

@@ -13,9 +13,7 @@ from guard.errors import ConfigError
 
 __all__ = ["format_instant", "parse_instant"]
 
-_RFC3339: Final = re.compile(
-    r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})", re.ASCII
-)
+_RFC3339: Final = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
 
 
 def parse_instant(text: str | datetime, *, where: str | None = None) -> datetime:
@@ -26,9 +24,7 @@ def parse_instant(text: str | datetime, *, where: str | None = None) -> datetime
     """
     if isinstance(text, datetime):
         if text.tzinfo is None:
-            raise ConfigError(
-                f"the time {text.isoformat()} has no zone", where=where, mend="add Z or an offset"
-            )
+            raise ConfigError(f"the time {text.isoformat()} has no zone", where=where, mend="add Z or an offset")
         return _utc(text, str(text), where)
     if not isinstance(text, str) or not _RFC3339.fullmatch(text):
         raise ConfigError(
@@ -38,9 +34,7 @@ def parse_instant(text: str | datetime, *, where: str | None = None) -> datetime
     try:
         return _utc(datetime.fromisoformat(normal), text, where)
     except ValueError:
-        raise ConfigError(
-            f"{text!r} is not a date that exists", where=where, mend="check day and hour"
-        ) from None
+        raise ConfigError(f"{text!r} is not a date that exists", where=where, mend="check day and hour") from None
 
 
 def format_instant(instant: datetime) -> str:
@@ -61,6 +55,4 @@ def _utc(instant: datetime, text: str, where: str | None) -> datetime:
     try:
         return instant.astimezone(UTC)
     except OverflowError:
-        raise ConfigError(
-            f"{text!r} is before the year 1 or after 9999", where=where, mend="check the year"
-        ) from None
+        raise ConfigError(f"{text!r} is before the year 1 or after 9999", where=where, mend="check the year") from None

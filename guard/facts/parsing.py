@@ -40,9 +40,7 @@ def parse_facts(groups: Mapping[str, Any], where: str = "") -> Facts:
     if records is None or records == "unknown":
         records = []
     if not isinstance(records, list | tuple):
-        raise ConfigError(
-            "evidence is no list", where=_join(where, "evidence"), mend="write evidence = [...]"
-        )
+        raise ConfigError("evidence is no list", where=_join(where, "evidence"), mend="write evidence = [...]")
     evidence = [parse_evidence(raw, _join(where, f"evidence[{i}]")) for i, raw in enumerate(records)]
     return Facts(known, evidence)
 
@@ -50,9 +48,7 @@ def parse_facts(groups: Mapping[str, Any], where: str = "") -> Facts:
 def parse_evidence(raw: Any, where: str = "evidence") -> Evidence:
     """One record. Raises `ConfigError` for an unknown type, key or value and for an end before the start."""
     if not isinstance(raw, Mapping):
-        raise ConfigError(
-            f"{raw!r} is no record", where=where, mend="write { type = ..., issued = ..., ... }"
-        )
+        raise ConfigError(f"{raw!r} is no record", where=where, mend="write { type = ..., issued = ..., ... }")
     _only(raw, _RECORD_KEYS, where)
     said = {key: value for key, value in raw.items() if value is not None and value != "unknown"}
     kind = said.get("type")
@@ -60,13 +56,10 @@ def parse_evidence(raw: Any, where: str = "evidence") -> Evidence:
         mend = suggestion(kind, EVIDENCE_TYPES) or f"one of {', '.join(EVIDENCE_TYPES)}"
         raise ConfigError(f"{kind!r} is no type of evidence", where=_join(where, "type"), mend=mend)
     issued, expires = (
-        parse_instant(said[key], where=_join(where, key)) if key in said else None
-        for key in ("issued", "expires")
+        parse_instant(said[key], where=_join(where, key)) if key in said else None for key in ("issued", "expires")
     )
     if issued is not None and expires is not None and expires <= issued:
-        raise ConfigError(
-            "the record ends before it begins", where=_join(where, "expires"), mend="check the dates"
-        )
+        raise ConfigError("the record ends before it begins", where=_join(where, "expires"), mend="check the dates")
     return Evidence(
         type=kind,
         issued=issued,
@@ -81,9 +74,7 @@ def parse_evidence(raw: Any, where: str = "evidence") -> Evidence:
     )
 
 
-def _flatten(
-    groups: Mapping[str, Any], where: str, names: tuple[str, ...] = ATTRIBUTES
-) -> dict[str, tuple[Any, str]]:
+def _flatten(groups: Mapping[str, Any], where: str, names: tuple[str, ...] = ATTRIBUTES) -> dict[str, tuple[Any, str]]:
     """Dotted name -> (raw value, where it stands), for every fact that is mentioned."""
     found: dict[str, tuple[Any, str]] = {}
 
@@ -94,9 +85,7 @@ def _flatten(
             return
         if value is None or value == "unknown":
             return
-        keys = tuple(
-            dict.fromkeys(n[len(prefix) + 1 :].partition(".")[0] for n in names if n.startswith(prefix + "."))
-        )
+        keys = tuple(dict.fromkeys(n[len(prefix) + 1 :].partition(".")[0] for n in names if n.startswith(prefix + ".")))
         if not isinstance(value, Mapping):
             raise ConfigError(f"{value!r} is no table", where=at, mend=f"its keys are {', '.join(keys)}")
         _only(value, keys, at)
@@ -152,9 +141,7 @@ def _place_agrees(known: Mapping[str, frozenset[Value]], where: str) -> None:
 def _covers(raw: Any, where: str) -> tuple[tuple[str, frozenset[Value]], ...]:
     """The facts that a record is limited to; dotted names and nested tables both."""
     if not isinstance(raw, Mapping):
-        raise ConfigError(
-            f"{raw!r} is no table", where=where, mend='write covers = { "use.purpose" = "..." }'
-        )
+        raise ConfigError(f"{raw!r} is no table", where=where, mend='write covers = { "use.purpose" = "..." }')
     names = (*(n for n in ATTRIBUTES if n not in _UNCOVERABLE), "action", "service")
     found: dict[str, frozenset[Value]] = {}
     for key, value in _dotted(raw).items():
@@ -199,9 +186,7 @@ def _hours(raw: Any, where: str) -> float | None:
     if raw is None:
         return None
     if isinstance(raw, bool) or not isinstance(raw, int | float) or not 0 <= raw <= 1e6:
-        raise ConfigError(
-            f"{raw!r} is no delay", where=where, mend="hours from the start of the use, 0 or more"
-        )
+        raise ConfigError(f"{raw!r} is no delay", where=where, mend="hours from the start of the use, 0 or more")
     return float(raw)
 
 

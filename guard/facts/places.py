@@ -218,9 +218,7 @@ def tokens(
         if not _is_part(subdivision):
             possible = anywhere
         else:
-            possible = subdivision in found or (
-                subdivisions is None and (anywhere or country_of(subdivision) in whole)
-            )
+            possible = subdivision in found or (subdivisions is None and (anywhere or country_of(subdivision) in whole))
         if possible and (not locality or names is None or locality_key(locality) in names):
             found.add(token)
     return frozenset(found)

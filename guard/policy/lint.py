@@ -1,0 +1,223 @@
+"""What a pack must not say, checked without running it.
+
+The validator rejects misspelt attributes, actions and values. It does not see what `check` finds: duplicate
+ids, a `permit`, a form of expression that the engine does not read, a rule that ignorance could silence, one
+that can never match, and places that are nowhere. `LINTS` lists the checks; each takes a pack and yields
+findings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import cedarpy
+
+from guard.errors import PolicyError
+from guard.facts import EVIDENCE_TOKENS, VOCABULARY
+from guard.facts.places import COUNTRIES, is_token
+from guard.policy.monotone import complaints
+from guard.policy.packs import Pack, Policy, parse
+from guard.policy.tree import FACTS_OF, conjuncts, literals, path
+
+__all__ = ["LINTS", "Finding", "check", "findings"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One complaint. An ``error`` keeps the pack from being loaded; a ``warning`` does not."""
+
+    file: str
+    rule: str
+    what: str
+    mend: str
+    level: str = "error"
+
+    def __str__(self) -> str:
+        return f"{self.file}: {f'{self.rule}: ' if self.rule else ''}{self.what}; {self.mend}"
+
+
+def check(paths: Iterable[Path | str], schema: cedarpy.Schema | None = None) -> list[Finding]:
+    """Every finding in these files, what does not parse or validate included, in the order of the files."""
+    if schema is None:
+        from guard.policy.engine import schema as own_schema
+
+        schema = own_schema()
+    found: list[Finding] = []
+    packs: list[Pack] = []
+    for file in map(Path, paths):
+        try:
+            pack = parse(file)
+        except PolicyError as error:
+            found.append(Finding(error.where or str(file), "", error.what, error.mend or ""))
+            continue
+        packs.append(pack)
+        found += findings(pack, schema)
+    return found + list(_duplicates(packs))
+
+
+def findings(pack: Pack, schema: cedarpy.Schema) -> list[Finding]:
+    """Every finding in one pack."""
+    result = cedarpy.validate_policies(pack.text, schema)
+    order = [policy.id for policy in pack.policies]
+    found = [
+        Finding(
+            pack.path.name,
+            _named(error.policy_id, order),
+            " ".join(error.error.split()).replace(f"`{error.policy_id}`", "it"),
+            "see the schema",
+        )
+        for error in result.errors
+    ]
+    if not result.validation_passed and not found:
+        found.append(Finding(pack.path.name, "", "the pack does not validate", "see the schema"))
+    for lint in LINTS:
+        found += lint(pack)
+    return found
+
+
+def _named(policy_id: str, order: list[str]) -> str:
+    """``policy3`` -> the id of the fourth policy in the file."""
+    number = policy_id.removeprefix("policy")
+    return order[int(number)] if number.isdigit() and int(number) < len(order) else policy_id
+
+
+def _duplicates(packs: list[Pack]) -> Iterator[Finding]:
+    seen: dict[str, Pack] = {}
+    for pack in packs:
+        for policy in pack.policies:
+            first = seen.setdefault(policy.id, pack)
+            if first is not pack:
+                yield _finding(pack, policy, f"{first.name} holds a rule of this id", "give it another id")
+
+
+def _permits(pack: Pack) -> Iterator[Finding]:
+    for policy in pack.policies:
+        if policy.effect != "forbid":
+            yield _finding(pack, policy, "a pack may not permit", "write what is forbidden")
+
+
+def _twins(pack: Pack) -> Iterator[Finding]:
+    seen: set[str] = set()
+    for policy in pack.policies:
+        if policy.id in seen:
+            yield _finding(pack, policy, "the pack holds this id twice", "give it another id")
+        seen.add(policy.id)
+
+
+def _scope(pack: Pack) -> Iterator[Finding]:
+    for policy in pack.policies:
+        if policy.source["principal"]["op"] != "All" and policy.effect == "forbid":
+            yield _finding(pack, policy, "the scope names a principal", "write `principal` alone")
+        if policy.source["resource"]["op"] not in ("All", "is"):
+            yield _finding(pack, policy, "the scope names a resource", "write `resource` alone")
+        if not policy.actions:
+            yield _finding(pack, policy, "the scope lists no action, so it never matches", "name the actions")
+
+
+def _forms(pack: Pack) -> Iterator[Finding]:
+    for policy in pack.policies:
+        for what, mend in complaints(policy.source["conditions"]):
+            yield _finding(pack, policy, what, mend)
+
+
+def _places(pack: Pack) -> Iterator[Finding]:
+    for policy in pack.policies:
+        for token in sorted(policy.asked.places):
+            if not is_token(str(token)):
+                yield _finding(
+                    pack, policy, f"{token!r} is no place of the gazetteer", "write US, EU, US-OR or US-OR/Portland"
+                )
+        operators = _reached(policy, "operator.within") or frozenset()
+        for token in sorted(operators - COUNTRIES - {"EU"}):
+            yield _finding(pack, policy, f"an operator has a country only, not {token!r}", "name the country")
+
+
+def _tokens(pack: Pack) -> Iterator[Finding]:
+    for policy in pack.policies:
+        for token in sorted((policy.asked.held | policy.asked.spent) - EVIDENCE_TOKENS):
+            yield _finding(pack, policy, f"{token!r} is no evidence", "see the schema")
+
+
+def _never(pack: Pack) -> Iterator[Finding]:
+    """Rules that match nothing: an interval that ends before it starts, or a fact that would need two
+    values."""
+    for policy in pack.policies:
+        start, end = policy.asked.effective
+        if start is not None and end is not None and end <= start:
+            yield _finding(pack, policy, "it ends before it starts, so it never matches", "check the dates")
+        for name in policy.asked.paths & _SINGLE:
+            needed = [s for s in _asked_of(policy, name) if s is not None]
+            if needed and not frozenset.intersection(*needed):
+                yield _finding(pack, policy, f"no value of {name} meets all it asks, so it never matches", "split it")
+            elif len(needed) > 1 and policy.effect == "forbid":
+                yield _finding(
+                    pack,
+                    policy,
+                    f"it asks of {name} twice; a fact that could be several things would meet both by different ones",
+                    "ask once, or split the rule",
+                    "warning",
+                )
+        if any(part == {"Value": False} for part in _parts(policy)):
+            yield _finding(pack, policy, "its condition is false, so it never matches", "mend or remove it")
+
+
+_SINGLE: Final = frozenset(
+    name for name, facts in FACTS_OF.items() if len(facts) == 1 and facts[0] in VOCABULARY and name != "traits"
+)
+"""Attributes of which a known request has exactly one value."""
+
+
+def _parts(policy: Policy) -> list[Any]:
+    return [part for c in policy.source["conditions"] if c["kind"] == "when" for part in conjuncts(c["body"])]
+
+
+def _asked_of(policy: Policy, name: str) -> Iterator[frozenset[Any] | None]:
+    """For every part of the condition that asks of `name`: the values with which it could hold."""
+    for part in _parts(policy):
+        yield _values(part, name, positive=True)
+    for condition in policy.source["conditions"]:
+        if condition["kind"] == "unless":
+            yield _values(condition["body"], name, positive=False)
+
+
+def _values(node: Any, name: str, positive: bool) -> frozenset[Any] | None:
+    while "!" in node:
+        node, positive = node["!"]["arg"], not positive
+    everything = frozenset(VOCABULARY[FACTS_OF[name][0]])
+    for operator in ("contains", "containsAny"):
+        if positive and operator in node and path(node[operator]["left"]) == name:
+            return frozenset(literals(node[operator]["right"]))
+    if not positive and "containsAll" in node and path(node["containsAll"]["right"]) == name:
+        return everything - frozenset(literals(node["containsAll"]["left"]))
+    return None
+
+
+def _reached(policy: Policy, name: str) -> frozenset[Any] | None:
+    found = [s for part in _parts(policy) if (s := _values_of_strings(part, name)) is not None]
+    return frozenset().union(*found) if found else None
+
+
+def _values_of_strings(node: Any, name: str) -> frozenset[Any] | None:
+    for operator in ("contains", "containsAny"):
+        if operator in node and path(node[operator]["left"]) == name:
+            return frozenset(literals(node[operator]["right"]))
+    return None
+
+
+def _finding(pack: Pack, policy: Policy, what: str, mend: str, level: str = "error") -> Finding:
+    return Finding(pack.path.name, policy.id, what, mend, level)
+
+
+LINTS: Final[tuple[Callable[[Pack], Iterable[Finding]], ...]] = (
+    _permits,
+    _twins,
+    _scope,
+    _forms,
+    _places,
+    _tokens,
+    _never,
+)
+"""The checks of a single pack. Another one is another function in this list."""
