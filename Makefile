@@ -1,0 +1,110 @@
+# make demo   replay two sample clips through the guard; outputs in demo-out/
+# make test   lint, types and tests
+# Both make their own virtual environment: they need Python 3.11 or newer with venv, make and a package registry.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+
+# The newest Python that all wheels exist for, unless you say otherwise: make test PYTHON=/opt/python/bin/python3
+PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3.14 python3; do \
+	"$$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& echo "$$python" && break; done)
+VERSIONS := 3.11 3.12 3.13
+PIP_INSTALL = -m pip --disable-pip-version-check install --quiet --prefer-binary
+COVERAGE ?= 100
+DEMO = .venv-demo/bin/guard
+
+.PHONY: help demo test test-all test-wheel test-versions test-opencv4 smoke-opencv4 lint format types bench clean
+
+help:
+	@sed -n 's/^# make/make/p' Makefile
+
+# $(1): folder of the environment, $(2): extras, $(3): further requirements. OpenCV's wheel links the system's OpenGL; where
+# that is missing (a slim container), the wheel without windows is put in its place: nothing here opens one.
+define environment
+	@test -n "$(PYTHON)" || { echo "no Python 3.11 or newer with venv found: apt-get install python3 python3-venv, \
+	or name one: make $(MAKECMDGOALS) PYTHON=/path/to/python3" >&2; exit 1; }
+	@echo "setting up $(1) with $(PYTHON) (once; a few minutes)" >&2
+	rm -rf $(1)
+	$(PYTHON) -m venv $(1)
+	$(1)/bin/python $(PIP_INSTALL) -e '.[$(2)]' $(3)
+	@$(1)/bin/python -c 'import cv2' 2>/dev/null || { \
+		echo "OpenCV lacks a system library; taking its wheel without windows instead" >&2; \
+		version=$$($(1)/bin/python -c 'from importlib.metadata import version; print(version("opencv-python"))') && \
+		$(1)/bin/python -m pip --disable-pip-version-check uninstall --quiet --yes opencv-python && \
+		$(1)/bin/python $(PIP_INSTALL) "opencv-python-headless==$$version" && \
+		$(1)/bin/python -c 'import cv2'; }
+	@touch $(1)/.ready
+endef
+
+.venv/.ready: pyproject.toml
+	$(call environment,.venv,dev$(COMMA)dlib)
+
+.venv-demo/.ready: pyproject.toml
+	$(call environment,.venv-demo,dlib)
+
+.venv-opencv4/.ready: pyproject.toml
+	$(call environment,.venv-opencv4,dev$(COMMA)dlib,'opencv-python<5')
+
+COMMA := ,
+
+demo: .venv-demo/.ready
+	@echo; echo "== A police body camera, Azure OpenAI asked who passes by: forbidden"
+	$(DEMO) replay samples/bodycam/clip.mp4 --config samples/bodycam/guard.toml \
+		--action identify --service azure_openai --out demo-out/bodycam
+	@echo; echo "== A firm's own door, consent and approval on file: allowed, and the enrolled person is found"
+	$(DEMO) replay samples/office/clip.mp4 --config samples/office/guard.toml \
+		--action identify --service door-matcher \
+		--matcher face_recognition --gallery samples/office/gallery --out demo-out/office
+	@echo; echo "outputs (report, annotated video, ledger):"
+	@find demo-out -type f | sort | sed 's/^/  /'
+
+test: lint types
+	.venv/bin/python -m pytest -q --cov=guard.facts --cov=guard.policy --cov-branch --cov-report=term:skip-covered \
+		--cov-fail-under=$(COVERAGE) -m "not wheel"
+
+lint: .venv/.ready
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+
+format: .venv/.ready
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+types: .venv/.ready
+	.venv/bin/mypy
+
+test-all: test test-wheel test-opencv4 test-versions
+
+# The wheel in an empty environment, in an empty folder.
+test-wheel: .venv/.ready
+	.venv/bin/python -m pytest -q -m wheel tests/packaging
+
+test-opencv4: .venv-opencv4/.ready
+	.venv-opencv4/bin/python -m pytest -q -m "not wheel"
+
+smoke-opencv4: .venv-opencv4/.ready
+	.venv-opencv4/bin/python -m pytest -q -m "not wheel and not slow" tests/vision tests/replay tests/samples
+
+test-versions:
+	@for version in $(VERSIONS); do \
+		if ! python$$version -c 'import venv, ensurepip' 2>/dev/null; then echo "python$$version: not on this machine"; continue; fi; \
+		echo "== python$$version"; \
+		$(MAKE) --no-print-directory test-one PYTHON=python$$version ENVIRONMENT=.venv-$$version || exit 1; \
+	done
+
+.PHONY: test-one
+test-one:
+	@test -e $(ENVIRONMENT)/.ready || $(MAKE) --no-print-directory set-up PYTHON=$(PYTHON) ENVIRONMENT=$(ENVIRONMENT)
+	$(ENVIRONMENT)/bin/python -m pytest -q -m "not wheel"
+
+.PHONY: set-up
+set-up:
+	$(call environment,$(ENVIRONMENT),dev$(COMMA)dlib)
+
+bench: .venv/.ready
+	.venv/bin/guard bench
+
+clean:
+	rm -rf .venv .venv-* demo-out build dist .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
