@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import lru_cache
+from typing import NamedTuple
 
 from guard._imports import native
 
@@ -46,58 +48,75 @@ def decode(outputs: Mapping[str, Floats], scaling: Scaling, face_score: float) -
         GuardFault: the outputs are not what this network can give (shape, range, NaN): the picture was not
         seen.
     """
-    levels = [_level(outputs, scaling, stride, face_score) for stride in STRIDES]
-    boxes = np.concatenate([level[0] for level in levels])
-    scores = np.concatenate([level[1] for level in levels])
-    points = np.concatenate([level[2] for level in levels])
+    grid = _grid(scaling.width, scaling.height)
+    cell, scores = _candidates(outputs, grid, face_score)
+    offsets = _joined(outputs, "bbox", grid, 4)
+    if not math.isfinite(offsets.sum(dtype=np.float64)):
+        raise _broken("boxes are not finite")
+    offsets, corners, strides = offsets[cell], grid.corners[cell], grid.strides[cell]
+    with np.errstate(over="ignore"):
+        half = np.exp(offsets[:, 2:]) * (strides * np.float32(0.5))
+    if not np.isfinite(half).all():
+        raise _broken("boxes are not finite")
+    centre = offsets[:, :2] * strides + corners
+    boxes = np.concatenate((centre - half, centre + half), axis=1)
+
+    if LANDMARKS[0] in outputs:
+        points = _joined(outputs, "kps", grid, 10)[cell].reshape(-1, 5, 2)
+        if not np.isfinite(points).all():
+            raise _broken("landmarks are not finite")
+        points = points * strides[:, None] + corners[:, None]
+    else:
+        points = np.empty((len(cell), 0, 2), np.float32)
     if len(scores) > 1:
-        keep = _best(boxes, scores)
-        boxes, scores, points = boxes[keep], scores[keep], points[keep]
+        kept = _best(boxes, scores)
+        boxes, scores, points = boxes[kept], scores[kept], points[kept]
     return _in_source(boxes, scores, points, scaling)
 
 
-def _level(outputs: Mapping[str, Floats], scaling: Scaling, stride: int, face_score: float) -> Found:
-    """One stride: boxes (x1, y1, x2, y2), scores and landmarks in network pixels, before suppression."""
-    columns = scaling.width // stride
-    cells = columns * (scaling.height // stride)
-    classes = _checked(outputs, f"cls_{stride}", cells, 1)[:, 0]
-    objects = _checked(outputs, f"obj_{stride}", cells, 1)[:, 0]
-    offsets = _checked(outputs, f"bbox_{stride}", cells, 4)
+class _Grid(NamedTuple):
+    """The cells of one input size, all strides in a row: N x 2 corners and N x 1 strides in network
+    pixels."""
+
+    corners: Floats
+    strides: Floats
+    counts: tuple[int, ...]
+
+
+@lru_cache(maxsize=16)
+def _grid(width: int, height: int) -> _Grid:
+    corners, strides, counts = [], [], []
+    for stride in STRIDES:
+        rows, columns = np.mgrid[: height // stride, : width // stride]
+        corners.append(np.stack((columns.ravel(), rows.ravel()), axis=1) * stride)
+        strides.append(np.full((rows.size, 1), stride))
+        counts.append(rows.size)
+    return _Grid(np.concatenate(corners).astype(np.float32), np.concatenate(strides).astype(np.float32), tuple(counts))
+
+
+def _candidates(outputs: Mapping[str, Floats], grid: _Grid, face_score: float) -> tuple[npt.NDArray[np.intp], Floats]:
+    """Cells that score at least `face_score`, and their scores."""
+    classes, objects = _joined(outputs, "cls", grid, 1)[:, 0], _joined(outputs, "obj", grid, 1)[:, 0]
     for values in (classes, objects):
         # NaN fails both comparisons.
         if not (values.min() >= 0.0 and values.max() <= 1.0):
-            raise _broken(f"scores of stride {stride} are outside 0..1")
-    if not math.isfinite(offsets.sum(dtype=np.float64)):
-        raise _broken(f"boxes of stride {stride} are not finite")
-
+            raise _broken("scores are outside 0..1")
     products = classes * objects
     cell = np.flatnonzero(products >= face_score * face_score)
-    row, column = np.divmod(cell, columns)
-    corner = np.stack((column, row), axis=1).astype(np.float32)
-    offsets = offsets[cell]
-    with np.errstate(over="ignore"):
-        half = np.exp(offsets[:, 2:]) * np.float32(stride / 2)
-    if not np.isfinite(half).all():
-        raise _broken(f"boxes of stride {stride} are not finite")
-    centre = (corner + offsets[:, :2]) * np.float32(stride)
-    boxes = np.concatenate((centre - half, centre + half), axis=1)
-
-    name = f"kps_{stride}"
-    if name not in outputs:
-        return boxes, np.sqrt(products[cell]), np.empty((len(cell), 0, 2), np.float32)
-    points = _checked(outputs, name, cells, 10)[cell].reshape(-1, 5, 2)
-    if not np.isfinite(points).all():
-        raise _broken(f"landmarks of stride {stride} are not finite")
-    return boxes, np.sqrt(products[cell]), (corner[:, None, :] + points) * np.float32(stride)
+    return cell, np.sqrt(products[cell])
 
 
-def _checked(outputs: Mapping[str, Floats], name: str, cells: int, channels: int) -> Floats:
-    values = outputs.get(name)
-    if values is None or values.shape != (1, cells, channels) or values.dtype != np.float32:
-        seen = "nothing" if values is None else f"{values.dtype} {values.shape}"
-        raise _broken(f"{name} is {seen} where float32 {(1, cells, channels)} belongs")
-    found: Floats = values[0]
-    return found
+def _joined(outputs: Mapping[str, Floats], kind: str, grid: _Grid, channels: int) -> Floats:
+    """One kind of output over all strides, N x channels, after a check of each part's shape and type."""
+    parts = []
+    for stride, cells in zip(STRIDES, grid.counts, strict=True):
+        name = f"{kind}_{stride}"
+        part = outputs.get(name)
+        if part is None or part.shape != (1, cells, channels) or part.dtype != np.float32:
+            seen = "nothing" if part is None else f"{part.dtype} {part.shape}"
+            raise _broken(f"{name} is {seen} where float32 {(1, cells, channels)} belongs")
+        parts.append(part[0])
+    return np.concatenate(parts)
 
 
 def _best(boxes: Floats, scores: Floats) -> npt.NDArray[np.intp]:

@@ -76,9 +76,7 @@ class Detector:
         if not min_face_px >= 1:
             raise ConfigError(f"min_face_px is {min_face_px}", where="min_face_px", mend="give 1 or more")
         if not 0.0 < face_score <= 1.0:
-            raise ConfigError(
-                f"face_score is {face_score}", where="face_score", mend="give a number above 0, up to 1"
-            )
+            raise ConfigError(f"face_score is {face_score}", where="face_score", mend="give a number above 0, up to 1")
         try:
             return _run(self._session, as_bgr(image), min_face_px, face_score, names)
         except GuardError:
@@ -89,9 +87,7 @@ class Detector:
             raise GuardFault(f"the face detector failed: {reason}", where="detector") from error
 
 
-def bare(
-    image: Picture, *, min_face_px: int = MIN_FACE_PX, face_score: float = FACE_SCORE
-) -> tuple[Floats, Floats]:
+def bare(image: Picture, *, min_face_px: int = MIN_FACE_PX, face_score: float = FACE_SCORE) -> tuple[Floats, Floats]:
     """Resize, run, decode and nothing else: boxes float32 N x 4 and scores float32 N, as `Detector.detect`
     has them.
 

@@ -65,9 +65,7 @@ def read_header(data: bytes) -> Header:
 
 
 def unreadable(kind: Kind, why: str) -> SourceError:
-    return SourceError(
-        f"the {kind} picture cannot be read: {why}", where="picture", mend="send it again, whole"
-    )
+    return SourceError(f"the {kind} picture cannot be read: {why}", where="picture", mend="send it again, whole")
 
 
 def _jpeg(data: bytes) -> tuple[int, int]:

@@ -36,7 +36,7 @@ class Model:
 YUNET_S = Model(
     name="yunet_s",
     file="yunet_s.onnx",
-    sha256="999297eda07b5dbab2f0922cf9264a3b9b624c576424fd429e4ee873bd7335d0",
+    sha256="dc2aca920912a60ae59a18aef1fe27c7b2919d94674ef60e4fb1082ce37a262b",
     licence="BSD-3-Clause",
     source="yuface 2023.5.1 (libfacedetection), exported by models/export_yunet.py",
     measured="",
@@ -75,9 +75,7 @@ def read_model(path: Path | None = None) -> bytes:
     """
     found = path if path is not None else find(YUNET_S)
     if found is None:
-        raise ConfigError(
-            f"the detector's model {YUNET_S.file} is missing", where=str(_HERE), mend="reinstall frguard"
-        )
+        raise ConfigError(f"the detector's model {YUNET_S.file} is missing", where=str(_HERE), mend="reinstall frguard")
     try:
         data = Path(found).read_bytes()
     except OSError as error:

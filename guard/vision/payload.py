@@ -79,9 +79,7 @@ def encode_like(data: bytes, picture: Picture) -> bytes:
     """
     kind = kind_of(data)
     if kind is None:
-        raise SourceError(
-            "not a JPEG, PNG or WebP picture", where="picture", mend="convert it to one of these"
-        )
+        raise SourceError("not a JPEG, PNG or WebP picture", where="picture", mend="convert it to one of these")
     suffix, settings = _SUFFIX[kind]
     try:
         done, encoded = cv2.imencode(suffix, as_bgr(picture), settings)
@@ -93,6 +91,4 @@ def encode_like(data: bytes, picture: Picture) -> bytes:
 
 
 def _unwritable(kind: Kind, why: str) -> SourceError:
-    return SourceError(
-        f"the picture cannot be written as {kind}: {why}", where="picture", mend="send it as PNG"
-    )
+    return SourceError(f"the picture cannot be written as {kind}: {why}", where="picture", mend="send it as PNG")

@@ -58,9 +58,7 @@ def redact(image: Any, faces: Faces, *, style: Style = "solid", margin: float = 
             stands for would stay visible.
     """
     if style not in STYLES:
-        raise ConfigError(
-            f"redaction style is {style!r}", where="style", mend=f"choose one of {', '.join(STYLES)}"
-        )
+        raise ConfigError(f"redaction style is {style!r}", where="style", mend=f"choose one of {', '.join(STYLES)}")
     if not 0.0 <= margin <= 10.0:
         raise ConfigError(f"redaction margin is {margin}", where="margin", mend="give a number from 0 to 10")
     as_bgr(image)
