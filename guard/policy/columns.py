@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+
 from guard.facts import Lift, Reason, Verdict
 
 __all__ = ["Column", "Ruling"]
@@ -49,9 +50,11 @@ class Ruling:
         """
         if self.verdict is not Verdict.DENY or self._explain is None:
             return []
-        if self._answer is None:
-            object.__setattr__(self, "_answer", self._explain())
-        return [list(item) if isinstance(item, list) else item for item in self._answer]
+        answer = self._answer
+        if answer is None:
+            answer = self._explain()
+            object.__setattr__(self, "_answer", answer)
+        return [list(item) if isinstance(item, list) else item for item in answer]
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError("a ruling is immutable")

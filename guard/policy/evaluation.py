@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import cedarpy
 
+from guard.errors import GuardFault
 from guard.facts import ACTIONS
 from guard.policy.packs import Policy
 from guard.policy.request import document
@@ -30,8 +31,8 @@ Question = tuple[str, dict[str, Any]]
 """An action, and the attributes of the call."""
 
 
-class Unanswered(Exception):
-    """Cedar gave no answer that counts. Never leaves this package: it becomes a ruling with a fault."""
+class Unanswered(GuardFault):
+    """Cedar gave no answer that counts. The engine makes a ruling with a fault of it."""
 
 
 class Evaluator:

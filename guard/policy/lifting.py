@@ -37,6 +37,8 @@ __all__ = ["lifted_by"]
 
 CONSENT: Final = "subject.consent"
 _HIGHEST_CONSENT: Final = [{"type": "Consent", "id": "written_release"}]
+# It bridges the hours of a live use until what it promises is there; what is missing is the thing promised.
+_NEVER_NAMED: Final = frozenset({"urgency_undertaking"})
 _MOST_ASSIGNMENTS: Final = 256
 _BATCH: Final = 32
 
@@ -134,7 +136,11 @@ class _Search:
         """The clauses of one policy, in types of evidence; None where no lever lifts it."""
         standing = judge(here.facts, here.action, here.service, here.at)
         asked = self.engine.policies[id].asked
-        levers = sorted(asked.held - standing.held - standing.spent)
+        levers = sorted(
+            token
+            for token in asked.held - standing.held - standing.spent
+            if token.partition(":")[0] not in _NEVER_NAMED
+        )
         if CONSENT in asked.facts:
             levers.append(CONSENT)
         base = self.engine.request(here.facts, here.action, here.service, here.at)
