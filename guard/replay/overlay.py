@@ -130,7 +130,7 @@ class Canvas:
 
 def _hidden(picture: NDArray[Any], faces: Faces) -> NDArray[Any]:
     try:
-        return redact(picture, faces, style="blur")
+        return redact(picture, faces, style="pixelate")
     except GuardFault:  # a box that cannot be placed: then nobody knows where the face is
         return _unrecognisable(picture)
 

@@ -1,0 +1,198 @@
+"""`guard replay`: a clip goes through the guard, and what came of it is shown."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from guard.cli.options import At, ConfigPath, Json, SourceId, instant
+from guard.cli.output import print_json
+from guard.config import load_config
+from guard.errors import ConfigError, GuardError
+from guard.facts import ACTIONS
+from guard.guard import Guard, load
+from guard.matchers import MATCHERS, open_matcher
+from guard.replay.clip import Clip, open_clip
+from guard.replay.result import Replay
+from guard.replay.run import replay as run_replay
+from guard.replay.stopping import Stop
+
+if TYPE_CHECKING:
+    from guard.source import Source
+
+__all__ = ["replay"]
+
+_LEDGER = "decisions.db"
+
+
+def replay(
+    clip: Annotated[
+        str, typer.Argument(help="A video, a folder of pictures, a camera (0), or an address (rtsp://...).")
+    ],
+    config: ConfigPath,
+    source: SourceId = None,
+    action: Annotated[str, typer.Option(help="What is tried on every frame.")] = "identify",
+    service: Annotated[
+        str, typer.Option(help="A service of the vocabulary or a name under [services].")
+    ] = "self_hosted",
+    matcher: Annotated[
+        str | None, typer.Option(help=f"{' or '.join(MATCHERS)}; left out: a stand-in that only counts.")
+    ] = None,
+    model: Annotated[Path | None, typer.Option(help="The model file of the matcher sface.")] = None,
+    gallery: Annotated[Path | None, typer.Option(help="Folder of portraits, name.jpg or name/*.jpg.")] = None,
+    at: At = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the outputs; default guard-out/CLIP.")] = None,
+    json: Json = False,
+) -> None:
+    """Runs a clip through the guard as a pipeline would: on every frame it tries the call."""
+    day = instant(at)
+    if action not in ACTIONS:
+        raise GuardError(f"no action is called {action!r}", where="--action", mend=f"known are {', '.join(ACTIONS)}")
+    if matcher is not None and matcher not in MATCHERS:
+        raise GuardError(
+            f"no matcher is called {matcher!r}", where="--matcher", mend=f"known are {', '.join(MATCHERS)}"
+        )
+    with closing(open_clip(clip)) as opened:
+        folder = _folder(out if out is not None else Path("guard-out") / opened.stem)
+        with _guard(config, folder, day) as guard:
+            judged = _source(guard, source, service)
+            far_end = open_matcher(matcher, gallery=gallery, model=model)
+            with _progress(opened) as advance, Stop().listening() as stop:
+                result = run_replay(
+                    opened,
+                    guard,
+                    judged,
+                    action=action,
+                    service=guard.resolve_service(service),
+                    matcher=far_end,
+                    out=folder,
+                    progress=advance,
+                    stop=stop,
+                )
+    for note in result.notes:
+        print(f"guard: note: {note}", file=sys.stderr)
+    if json:
+        print_json(result.to_json())
+    else:
+        _show(result)
+    if result.broke_off is not None:
+        print(f"guard: {result.broke_off}; what was decided until then is kept", file=sys.stderr)
+        raise typer.Exit(1)
+
+
+def _guard(config: Path, folder: Path, day: datetime | None) -> Guard:
+    """The guard of that file. Without a `[ledger]` in it the record goes beside the other outputs."""
+    configured = load_config(config).ledger
+    return load(config, ledger=None if configured is not None else folder / _LEDGER, at=day)
+
+
+def _source(guard: Guard, source: str | None, service: str) -> Source:
+    """The source, the service checked with it: a wrong word on the command line is not a wrong configuration."""
+    try:
+        judged = guard.source(source)
+    except ConfigError as error:
+        raise GuardError(error.what, where=f"--source, {error.where}", mend=error.mend) from None
+    try:
+        guard.resolve_service(service)
+    except ConfigError as error:
+        raise GuardError(error.what, where="--service", mend=error.mend) from None
+    return judged
+
+
+def _folder(out: Path) -> Path:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise GuardError(
+            f"the folder cannot be made: {error.strerror}", where=str(out), mend="name another --out"
+        ) from None
+    return out.absolute()
+
+
+@contextmanager
+def _progress(clip: Clip) -> Iterator[Callable[[int], None] | None]:
+    """A progress bar on stderr, where that is a terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(Path(clip.name).name or clip.name, total=clip.total)
+        yield lambda done: bar.update(task, completed=done)
+
+
+def _show(result: Replay) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(highlight=False)
+
+    def show(table: Table) -> None:
+        console.print(table)
+        console.print()
+
+    def table(title: str, *columns: str, numbers: int) -> Table:
+        made = Table(
+            title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim"
+        )
+        for position, column in enumerate(columns):
+            made.add_column(column, justify="right" if position >= len(columns) - numbers else "left", overflow="fold")
+        return made
+
+    console.print()
+    calls = table("Calls", "call", "attempted", "allowed", "redacted", "denied", "reached", numbers=5)
+    for row in result.calls:
+        counts = (row.attempted, row.allowed, row.redacted, row.denied, row.reached_service)
+        calls.add_row(f"{row.action} at {row.service}", *(f"{count:,}" for count in counts))
+    show(calls)
+    for row in result.calls:
+        if row.faulted:
+            console.print(f"{row.faulted:,} of the denied: the guard itself could not judge")
+    for fault, count in result.faults.items():
+        console.print(Text(f"  {fault} ({count:,})"))
+    if result.reasons:
+        rules = table("Rules that forbade", "rule", "citation", "calls", numbers=1)
+        for ruled in result.reasons:
+            rules.add_row(
+                Text(ruled.reason.rule), Text(f"{ruled.reason.title}. {ruled.reason.cite}"), f"{ruled.count:,}"
+            )
+        show(rules)
+    if result.people:
+        people = table("Recognised", "person", "frames", numbers=1)
+        for person, count in result.people.items():
+            people.add_row(Text(person), f"{count:,}")
+        show(people)
+    names = ("p50", "p95", "p99", "max")
+    cost = table("Cost per frame, microseconds", "stage", *names, numbers=len(names))
+    for stage, values in result.latency_us.items():
+        cost.add_row(stage, *("-" if values[name] is None else f"{values[name]:,.1f}" for name in names))
+    show(cost)
+    seen = f"{result.frames:,} frames, {result.seconds:.2f} s, faces in {result.frames_with_faces:,}"
+    console.print(Text(f"{seen}; source {result.source}"))
+    for name, path in result.outputs.to_json().items():
+        if path is not None:
+            # Not wrapped: a path is there to be copied.
+            print(f"{name:<7} {_nearer(Path(path))}")
+
+
+def _nearer(path: Path) -> Path:
+    """The path as seen from here, where it lies below."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
