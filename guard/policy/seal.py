@@ -4,7 +4,7 @@ A pack that is cut off between two rules still parses, and a pack that is gone i
 shipped packs, the base rules and the schema are loaded only as they were released: ``SHA256SUMS`` lists them all.
 Whoever wants other rules names files of their own. After a change to shipped rules, seal them again::
 
-    python -m guard.policy.seal
+    python -m guard.policy
 """
 
 from __future__ import annotations
@@ -63,7 +63,3 @@ def write(room: Path = ROOM) -> Path:
 def _files(room: Path) -> Iterator[Path]:
     yield from (path for path in (room / "base.cedar", room / "guard.cedarschema") if path.exists())
     yield from sorted((room / "packs").rglob("*.cedar"))
-
-
-if __name__ == "__main__":
-    print(write())
