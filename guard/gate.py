@@ -104,6 +104,9 @@ class Call:
             judged_ns = time.monotonic_ns()
             try:
                 decision, arguments = self._judge()
+            except GuardError as error:
+                self.fault = str(error)
+                decision, arguments = self._broken(), None
             except Exception as error:  # a broken stage is a refusal, whatever it raised
                 log.exception("source %s: the guard failed while judging a call", self.source.id)
                 self.fault = f"the guard failed while judging: {type(error).__name__}: {error}"

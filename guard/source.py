@@ -141,7 +141,8 @@ class Source:
         return self._wrap(call, action, service)
 
     def _wrap(self, call: Callable[P, R], action: str | None, service: str) -> Callable[P, R]:
-        if not callable(call):
+        given: Any = call
+        if not callable(given) and not isinstance(given, (classmethod, staticmethod)):
             raise ConfigError(
                 f"a {type(call).__name__} cannot be called, so it cannot be guarded",
                 where=f"source {self.id}: protect",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import cv2
 
 from guard.bench.measuring import Row
-from guard.vision.models import model_path
+from guard.vision.models import YUNET_S, find
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,7 +28,7 @@ def peer_rows(pictures: list[NDArray[np.uint8]], *, min_face_px: int, face_score
 
 def _opencv(pictures: list[NDArray[np.uint8]], size: tuple[int, ...], face_score: float) -> list[Row]:
     try:
-        network = cv2.FaceDetectorYN.create(str(model_path()), "", (size[0], size[1]), face_score)
+        network = cv2.FaceDetectorYN.create(str(find(YUNET_S)), "", (size[0], size[1]), face_score)
     except (cv2.error, AttributeError):
         return []  # OpenCV 4 cannot read a network with a dynamic input size
     turn = iter(range(10**12))

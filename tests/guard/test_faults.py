@@ -281,8 +281,8 @@ def test_a_changed_model_file_refuses_to_start(tmp_path: Path, monkeypatch):
     from guard.vision import models
 
     changed = tmp_path / "yunet_s.onnx"
-    changed.write_bytes(models.model_path().read_bytes()[:-1] + b"x")
-    monkeypatch.setattr(models, "model_path", lambda: changed)
+    changed.write_bytes(models.read_model()[:-1] + b"x")
+    monkeypatch.setattr(models, "_PLACES", (tmp_path,))
     config = tmp_path / "guard.toml"
     config.write_text(POLICE)
     with pytest.raises(guard.ConfigError, match="sha256"):
