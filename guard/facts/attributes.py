@@ -87,6 +87,8 @@ def check(name: str, raw: Any, where: str) -> Value:
 
 def suggestion(raw: Any, allowed: Iterable[str | bool]) -> str | None:
     """``did you mean 'body_worn'?`` where `raw` resembles one of `allowed`, else None."""
+    if not isinstance(raw, str | bool):
+        return None
     names = {"true" if value is True else "false" if value is False else value: value for value in allowed}
     plain = str(raw).strip().casefold().replace("-", "_").replace(" ", "_")
     folded = {name.casefold().replace("-", "_").replace(" ", "_"): name for name in names}

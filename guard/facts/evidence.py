@@ -124,7 +124,7 @@ def boundaries(evidence: Iterable[Evidence]) -> tuple[datetime, ...]:
     for record in evidence:
         steps: list[timedelta] = [timedelta()]
         if record.type == "urgency_request":
-            steps.append(timedelta(hours=-URGENCY_REQUEST_HOURS))
+            steps = [timedelta(hours=-URGENCY_REQUEST_HOURS)]
         elif record.type == "prior_authorisation":
             steps.append(timedelta(hours=-LATE_AUTHORISATION_HOURS))
         elif record.type == "urgency_undertaking":

@@ -147,7 +147,8 @@ def _covers(raw: Any, where: str) -> tuple[tuple[str, frozenset[Value]], ...]:
     for key, value in _dotted(raw).items():
         at = _join(where, key)
         if key not in names:
-            mend = suggestion(key, names) or "a record is limited to facts, an action or a service"
+            ends = [name for name in names if name.endswith(f".{key}")]
+            mend = suggestion(ends[0] if ends else key, names) or "a record is limited to facts, an action or a service"
             if key in _UNCOVERABLE:
                 mend = "use `issued` and `expires`"
             raise ConfigError(f"{key!r} cannot be covered", where=at, mend=mend)
