@@ -1,0 +1,219 @@
+"""The shipped packs: every rule has a source, a case that it forbids, and both sides of every date and exception."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache
+from pathlib import Path
+
+import cedarpy
+import pytest
+
+from guard.errors import ConfigError
+from guard.facts import Facts, parse_instant
+from guard.policy import Engine, Policy
+from guard.policy.cases import Case, read
+from guard.policy.lint import check
+from guard.policy.packs import parse, shipped
+from guard.policy.tree import literals, path, walk
+
+PACKS = [pytest.param(file, id=name) for name, file in shipped().items()]
+
+VENDOR_RULES = {
+    "MS-AOAI.general",
+    "MS-AOAI.us-police",
+    "MS-AOAI.mobile",
+    "MS-AOAI.track",
+    "MS-AOAI.emotion",
+    "MS-AOAI.categorise",
+    "MS-COC.general",
+    "MS-COC.us-police",
+    "MS-COC.mobile",
+    "MS-COC.track",
+    "MS-COC.emotion",
+    "MS-COC.chain",
+    "MS-FACE.us-police",
+    "MS-FACE.mobile",
+    "MS-FACE.limited",
+    "MS-FACE.gov-uses",
+    "MS-FACE.attributes",
+    "MS-FACE.track",
+    "MS-2020",
+    "IBM-2020",
+    "AWS-2020",
+    "AWS-ST",
+    "AWS-DOC",
+    "AWS-AUP",
+    "AWS-RAI",
+    "OAI.db",
+    "OAI.rbi",
+    "OAI.emotion",
+    "OAI.classify",
+    "OAI.crime-predict",
+    "OAI.privacy",
+    "OAI.natsec",
+}
+"""Every vendor rule of the notes; AWS-ST.missing is an exception, AXON-2019 and VENDOR.unclear are no rules."""
+
+BINDS_EVERY_ACTION = {"MS-2020", "MS-FACE.us-police", "OAI.natsec"}
+"""Rules that say of themselves that they reach detection, redaction, transcription and description as well."""
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """A case as the engine is asked: facts, action and service, and the time of use."""
+
+    case: Case
+    facts: Facts
+    action: str
+    at: datetime
+
+    def moved(self, at: datetime) -> Call:
+        return Call(self.case, self.facts, self.action, at)
+
+    def without_evidence(self) -> Call:
+        groups = {name: group for name, group in self.case.facts.items() if name != "evidence"}
+        return Call(self.case, Facts.parse(groups), self.action, self.at)
+
+    def with_fact(self, name: str, value: object) -> Call:
+        return Call(self.case, self.facts.replacing({name: value}), self.action, self.at)
+
+
+@cache
+def engine() -> Engine:
+    return Engine.load(["all"])
+
+
+@cache
+def calls_of(file: Path) -> tuple[Call, ...]:
+    """Every call of the cases beside a pack; a redacted description is asked as the identification it stands for."""
+    found = []
+    for case in read(cases_beside(file)):
+        facts = Facts.parse(case.facts)
+        at = parse_instant(str(case.facts["use"]["at"]))
+        found.append(Call(case, facts, case.action, at))
+        if case.action == "vlm_describe":
+            found.append(Call(case, facts, "vlm_identify", at))
+    return tuple(found)
+
+
+def fires(call: Call) -> frozenset[str]:
+    return forbidding(call.facts, call.action, call.case.service, call.at)
+
+
+@cache
+def forbidding(facts: Facts, action: str, service: str | None, at: datetime) -> frozenset[str]:
+    try:
+        return engine().fired([(facts, action, service, at)])[0]
+    except ConfigError:
+        return frozenset()  # a moved clock may contradict the records of the case
+
+
+def cases_beside(file: Path) -> Path:
+    return file.with_name(f"{file.stem}.cases.json")
+
+
+def branches(file: Path) -> tuple[Policy, ...]:
+    return parse(file).policies
+
+
+@pytest.mark.parametrize("file", PACKS)
+def test_a_pack_validates_and_breaks_no_lint(file: Path):
+    assert [str(finding) for finding in check([file])] == []
+
+
+@pytest.mark.parametrize("file", PACKS)
+def test_a_pack_is_formatted(file: Path):
+    text = file.read_text(encoding="utf-8")
+    assert cedarpy.format_policies(text, 110, 2).rstrip("\n") + "\n" == text
+
+
+@pytest.mark.parametrize("file", PACKS)
+def test_a_pack_says_what_it_covers_and_what_it_leaves_out(file: Path):
+    notes = parse(file).notes
+    assert "Covers:" in notes
+    assert "Leaves out" in notes
+
+
+@pytest.mark.parametrize("file", PACKS)
+def test_the_cases_of_a_pack_pass(file: Path):
+    cases = read(cases_beside(file))
+    failed = [outcome.to_json() for case in cases if not (outcome := case.judge(engine())).passed]
+    assert failed == []
+    assert all(case.lifted_by is not None for case in cases), "every case says what would lift it"
+
+
+@pytest.mark.parametrize("file", PACKS)
+def test_every_branch_of_every_rule_forbids_in_a_case_that_names_its_rule(file: Path):
+    for branch in branches(file):
+        assert any(branch.id in fires(call) and branch.rule in call.case.because for call in calls_of(file)), branch.id
+
+
+@pytest.mark.parametrize("file", PACKS)
+def test_every_date_of_every_branch_has_a_case_on_each_side(file: Path):
+    """Each side within a day: one call on which moving the clock over the date turns the branch."""
+    day = timedelta(days=1)
+    for branch in branches(file):
+        for date in branch.asked.instants:
+            before = [c for c in calls_of(file) if date - day <= c.at < date and turns(c, branch, c.moved(date))]
+            after = [c for c in calls_of(file) if date <= c.at < date + day and turns(c, branch, c.moved(date - day))]
+            assert before, f"{branch.id}: no case on the day before {date:%Y-%m-%d}"
+            assert after, f"{branch.id}: no case on {date:%Y-%m-%d}"
+
+
+@pytest.mark.parametrize("file", PACKS)
+def test_every_exception_of_every_branch_lifts_it_in_a_case(file: Path):
+    for branch in branches(file):
+        for name, others in exceptions(branch):
+            assert any(
+                branch.id not in fires(call) and any(branch.id in fires(other) for other in others(call))
+                for call in calls_of(file)
+            ), f"{branch.id}: no case in which {name} silences it"
+
+
+def turns(call: Call, branch: Policy, other: Call) -> bool:
+    return (branch.id in fires(call)) != (branch.id in fires(other))
+
+
+def exceptions(branch: Policy) -> Iterator[tuple[str, object]]:
+    """What may silence a branch, each with the calls on which it would not: evidence, consent, an excepted value."""
+    if branch.asked.held:
+        yield "its evidence", lambda call: [call.without_evidence()]
+    if "subject.consent" in branch.asked.paths:
+        yield "consent", lambda call: [call.with_fact("subject.consent", "none")]
+    for condition in branch.source["conditions"]:
+        for node in walk(condition["body"]):
+            if "containsAll" in node:
+                name = path(node["containsAll"]["right"]) or ""
+                yield (
+                    name,
+                    lambda call, name=name, node=node: [
+                        call.with_fact(f"use.{name}" if name == "purpose" else name, value)
+                        for value in ("other", "workplace", "private")
+                        if value in VALUES[name] and value not in literals(node["containsAll"]["left"])
+                    ],
+                )
+
+
+VALUES = {"purpose": ("other",), "place.access": ("workplace", "private"), "operator.acts_for": ("private",)}
+"""For each fact that an exception may ask: values that are no exception in any rule."""
+
+
+def test_the_vendor_packs_hold_every_vendor_rule_and_no_other():
+    vendor = [file for file in shipped().values() if file.parent.name == "vendor"]
+    assert {rule.id for file in vendor for rule in parse(file).rules} == VENDOR_RULES
+
+
+def test_no_two_packs_hold_cases_of_the_same_id():
+    ids = [case.id for file in shipped().values() for case in read(cases_beside(file))]
+    assert len(ids) == len(set(ids))
+
+
+@pytest.mark.parametrize("action", ["redact", "transcribe", "detect", "vlm_describe"])
+@pytest.mark.parametrize("file", PACKS)
+def test_a_neutral_action_is_forbidden_by_no_rule_but_those_that_say_so(file: Path, action: str):
+    for call in calls_of(file):
+        fired = forbidding(call.facts, action, call.case.service, call.at)
+        assert {engine().policies[id].rule for id in fired} <= BINDS_EVERY_ACTION, f"{call.case.id}: {action}"
