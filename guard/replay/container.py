@@ -8,6 +8,7 @@ time is taken.
 from __future__ import annotations
 
 import stat
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
@@ -73,10 +74,14 @@ def open_address(address: str, *, patience_s: float) -> ContainerClip:
 
 def _open(url: str, *, name: str, options: dict[str, str], patience_s: float | None) -> Any:
     timeout = None if patience_s is None else (patience_s, patience_s)
+    started = time.monotonic()
     try:
         container = av.open(url, mode="r", options=options, timeout=timeout)
     except (av.FFmpegError, OSError, ValueError) as error:
-        raise SourceError("the clip cannot be opened", where=name, mend=_plainly(error, url)) from None
+        # FFmpeg calls a silent peer many things, bad data among them.
+        waited = patience_s is not None and time.monotonic() - started >= 0.9 * patience_s
+        why = f"it did not answer within {patience_s:g} s" if waited else _plainly(error, url)
+        raise SourceError("the clip cannot be opened", where=name, mend=why) from None
     if not container.streams.video:
         container.close()
         raise SourceError("there is no video in the clip", where=name, mend="give a video or a folder of pictures")
