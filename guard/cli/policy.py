@@ -14,10 +14,11 @@ from rich.text import Text
 
 from guard.cli.options import Json
 from guard.cli.output import print_json
-from guard.errors import GuardError
+from guard.errors import GuardError, PolicyError
 from guard.policy import cases
 from guard.policy.lint import check as lint
 from guard.policy.listing import Card, cards, packs_named, summary
+from guard.policy.packs import find
 
 __all__ = ["policy_app"]
 
@@ -65,6 +66,7 @@ def show(
     """Shows a pack's rules in words: who, what, where, when, unless, and the source."""
     if pack == "all":
         raise GuardError("`show` prints one pack", mend="see `guard policy list` for their names")
+    _must_exist([pack], "PACK")
     (found,) = packs_named([pack])
     shown = cards(found)
     if json:
@@ -87,8 +89,7 @@ def check(
 ) -> None:
     """Checks packs without running them: schema, ids, sources, places, rules that could never speak."""
     for file in files:
-        if not file.is_file():
-            raise GuardError("there is no such file", where=str(file), mend="name a *.cedar file")
+        _must_be_a_file(file)
     found = lint(files)
     errors = sum(finding.level == "error" for finding in found)
     if json:
@@ -114,6 +115,8 @@ def run_cases(
 ) -> None:
     """Runs the cases of a file: verdict, what would lift it, and one of the rules behind it."""
     named = [name for text in packs or ["all"] for name in text.split(",") if name]
+    _must_be_a_file(file)
+    _must_exist(named, "--packs")
     result = cases.run(file, named)
     if json:
         print_json(result)
@@ -121,6 +124,21 @@ def run_cases(
         _print_result(result)
     if result["failed"]:
         raise typer.Exit(_FAILED)
+
+
+def _must_exist(names: list[str], where: str) -> None:
+    """A pack that is named on the command line and is not there is a wrong command line, not an invalid policy."""
+    try:
+        files = find(names)
+    except PolicyError as error:
+        raise GuardError(error.what, where=where, mend=error.mend) from None
+    for file in files:
+        _must_be_a_file(file)
+
+
+def _must_be_a_file(file: Path) -> None:
+    if not file.is_file():
+        raise GuardError("there is no such file", where=str(file), mend="check the path")
 
 
 def _print_card(console: Console, card: Card) -> None:

@@ -154,7 +154,9 @@ def _membership(name: str, values: Sequence[Any]) -> tuple[str, str]:
         return "when", f"{_listed([_record(value) for value in values])} refused or too late"
     if name == "subject.consent":
         enough = next((level for level in _CONSENT if level not in values), None)
-        return "unless", f"consent ({words_of(enough)} or better)" if enough else "no consent is enough"
+        if enough is None:
+            return "when", "whatever the consent"
+        return "unless", f"consent ({words_of(enough)}{'' if enough == _CONSENT[-1] else ' or better'})"
     column, pattern = _NEUTRAL.get(name, ("when", name + ": {}"))
     return column, pattern.format(_listed([words_of(str(value)) for value in values]))
 
@@ -183,9 +185,10 @@ def _exception(body: Mapping[str, Any]) -> str:
         return _listed([_record(value) for value in literals(operands["right"])])
     if operator == "containsAll":
         name = path(operands["right"])
+        if name == "subject.consent":
+            return f"consent: {_listed([words_of(value) for value in literals(operands['left'])])}"
         if name is not None:
-            column, text = _membership(name, literals(operands["left"]))
-            return text.removeprefix("purpose: ") if column != "unless" else f"not {text}"
+            return _membership(name, literals(operands["left"]))[1].removeprefix("purpose: ")
     return _as_it_stands(body)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -85,7 +86,8 @@ def test_show_reads_an_own_pack(guard, pack: Path):
 
 def test_show_of_no_pack_and_of_all_packs(guard):
     status, _, err = guard("policy", "show", "opena")
-    assert (status, "did you mean 'openai'" in err) == (3, True)
+    assert (status, "did you mean 'openai'" in err) == (1, True)
+    assert guard("policy", "show", "none.cedar")[0] == 1
     status, _, err = guard("policy", "show", "all")
     assert (status, "prints one pack" in err) == (1, True)
 
@@ -163,6 +165,21 @@ def test_test_of_a_file_that_holds_no_cases_is_invalid(guard, tmp_path: Path):
     file.write_text("{}")
     status, out, _ = guard("policy", "test", file, "--json")
     assert (status, json.loads(out)["schema"]) == (3, "guard.error/1")
+
+
+def test_a_broken_pack_is_invalid_and_a_missing_one_a_wrong_command_line(guard, pack: Path, tmp_path: Path):
+    file = write_cases(tmp_path / "right.cases.json", case("deny"))
+    assert guard("policy", "test", file, "--packs", "opena")[0] == 1
+    assert guard("policy", "test", file, "--packs", tmp_path / "none.cedar")[0] == 1
+    assert guard("policy", "test", tmp_path / "none.json")[0] == 1
+    pack.write_text("forbid (")
+    assert guard("policy", "test", file, "--packs", pack)[0] == 3
+    assert guard("policy", "show", pack)[0] == 3
+
+
+def test_a_rule_whose_review_is_due_is_named(guard, pack: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("guard.policy.listing.REVIEW_EVERY", timedelta(days=-36500))
+    assert "Not reviewed for a year: " in guard("policy", "list")[1]
 
 
 def test_a_wrong_command_line_is_1(guard):

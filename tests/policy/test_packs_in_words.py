@@ -69,8 +69,15 @@ def write(tmp_path: Path):
         (
             'resource.subject.consent.containsAny([Consent::"none", Consent::"informed", Consent::"explicit"])',
             "unless",
-            "consent (written release or better)",
+            "consent (written release)",
         ),
+        (
+            'resource.subject.consent.containsAny([Consent::"none", Consent::"informed", Consent::"explicit",'
+            ' Consent::"written_release"])',
+            "when",
+            "whatever the consent",
+        ),
+        ('resource.held.contains(Evidence::"warrant")', "when", "while this is on file: warrant"),
         ('!resource.held.contains(Evidence::"warrant")', "unless", "warrant"),
         ('!(resource.held.contains(Evidence::"human_review:2"))', "unless", "human review (2)"),
         (
@@ -94,6 +101,11 @@ def test_a_condition_stands_in_its_column_in_words(write, when: str, column: str
             "warrant or exigency record (imminent harm)",
         ),
         ('[Purpose::"missing_person"].containsAll(resource.purpose)', "missing person"),
+        ("[true].containsAll(resource.unsolicited)", "the result was not asked for"),
+        (
+            '[Consent::"explicit", Consent::"written_release"].containsAll(resource.subject.consent)',
+            "consent: explicit or written release",
+        ),
         ('resource.held.contains(Evidence::"warrant") && resource.held.contains(Evidence::"fria")', "warrant and fria"),
     ],
 )
@@ -111,9 +123,19 @@ def test_what_a_rule_does_not_ask_is_said_too(write):
     assert card.words.what == ("identify or enrol", "on IBM")
 
 
-def test_a_form_without_words_of_its_own_is_printed_and_not_left_out(write):
-    (card,) = cards(parse(write("resource.place.control == resource.place.control")))
-    assert "==" in card.words.when[0]
+@pytest.mark.parametrize(
+    ("when", "shown"),
+    [
+        ("resource.place.control == resource.place.control", "=="),
+        ('[Control::"wild"].contains(Control::"wild")', "contains"),
+        ("resource.traits.isEmpty()", "isEmpty"),
+        ("!resource.traits.isEmpty()", "isEmpty"),
+        ('!([Control::"wild"].containsAll([Control::"wild"]))', "containsAll"),
+    ],
+)
+def test_a_form_without_words_of_its_own_is_printed_and_not_left_out(write, when: str, shown: str):
+    (card,) = cards(parse(write(when)))
+    assert shown in f"{card.words.when} {card.words.unless}"
 
 
 def test_every_condition_of_every_shipped_rule_has_words():
