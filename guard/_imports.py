@@ -21,7 +21,7 @@ from contextlib import contextmanager
 
 from guard.errors import ConfigError
 
-__all__ = ["MissingDependency", "native"]
+__all__ = ["MissingDependency", "explained", "native"]
 
 # Shared object, without its version, to the Debian packages that carry it. OpenCV's wheel wants several and the
 # loader reports only the first: the first two rows name all that it wants, so that one round mends it.
@@ -60,23 +60,21 @@ def native(package: str, *, extra: str | None = None) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        raise _explained(error, package, extra) from error
+        raise explained(error, package, extra=extra) from error
 
 
-def _explained(error: ImportError, package: str, extra: str | None) -> MissingDependency:
+def explained(error: ImportError, package: str | None = None, *, extra: str | None = None) -> MissingDependency:
+    """The one line for an `ImportError`; `package` is read from it where nobody knows better."""
+    package = package or error.name or "a library"
     found = _SHARED_OBJECT.search(str(error))
     if found is not None:
         debian = _DEBIAN.get(found["stem"])
         mend = f"apt-get install {debian}" if debian else f"apt-file search {found['file']} names its package"
-        return MissingDependency(
-            f"the system library {found['file']} is missing", where=f"import {package}", mend=mend
-        )
+        return MissingDependency(f"the system library {found['file']} is missing", where=f"import {package}", mend=mend)
     wanted = f"frguard[{extra}]" if extra else "frguard"
     mend = f"pip install '{wanted}'"
     if isinstance(error, ModuleNotFoundError):
-        return MissingDependency(
-            f"{error.name or package} is not installed", where=f"import {package}", mend=mend
-        )
+        return MissingDependency(f"{error.name or package} is not installed", where=f"import {package}", mend=mend)
     reason = " ".join(str(error).split())
     return MissingDependency(
         f"{package} does not load: {reason}", where=f"import {package}", mend=f"{mend} --force-reinstall"
