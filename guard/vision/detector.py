@@ -6,23 +6,18 @@ never an empty list of faces.
 
 from __future__ import annotations
 
-import threading
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
-
-from guard._imports import native
-
-with native("numpy"):
-    pass
-with native("onnxruntime"):
-    import onnxruntime as ort
+from typing import TYPE_CHECKING, Any
 
 from guard.errors import ConfigError, GuardError, GuardFault
 from guard.facts.faces import Faces
-from guard.vision.decoding import LANDMARKS, OUTPUTS, Floats, Found, decode
-from guard.vision.models import YUNET_S, read_model
+from guard.vision.decoding import Floats, Found, decode
+from guard.vision.network import lane, session
 from guard.vision.picture import Picture, as_bgr
-from guard.vision.scaling import workspace
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
 
 __all__ = ["Detector", "bare"]
 
@@ -41,9 +36,9 @@ class Detector:
     """
 
     def __init__(self, path: Path | None = None) -> None:
-        self._session = _session(path)
+        self._session = session(path)
 
-    def detect(self, image: Any, *, min_face_px: int = MIN_FACE_PX, face_score: float = FACE_SCORE) -> Faces:
+    def detect(self, image: Any, *, min_face_px: float = MIN_FACE_PX, face_score: float = FACE_SCORE) -> Faces:
         """The faces of one picture, best score first.
 
         Args:
@@ -58,27 +53,27 @@ class Detector:
             ConfigError: `min_face_px` or `face_score` is out of range.
             GuardFault: the detector failed: how many faces there are is unknown.
         """
-        boxes, scores, _ = self._look(image, min_face_px, face_score, OUTPUTS)
-        return Faces(boxes, scores)
+        found = self._look(image, min_face_px, face_score, landmarks=False)
+        return Faces(found.boxes, found.scores)
 
     def detect_landmarks(
-        self, image: Any, *, min_face_px: int = MIN_FACE_PX, face_score: float = FACE_SCORE
+        self, image: Any, *, min_face_px: float = MIN_FACE_PX, face_score: float = FACE_SCORE
     ) -> tuple[Faces, Floats]:
         """As `detect`, with five points a face: float32 N x 5 x 2, (x, y) in source pixels.
 
         In the order right eye, left eye, nose tip, right and left corner of the mouth, as the person has
         them. For matchers that align a face before they compare it; the guard itself never asks for them.
         """
-        boxes, scores, points = self._look(image, min_face_px, face_score, OUTPUTS + LANDMARKS)
-        return Faces(boxes, scores), points
+        found = self._look(image, min_face_px, face_score, landmarks=True)
+        return Faces(found.boxes, found.scores), found.points
 
-    def _look(self, image: Any, min_face_px: int, face_score: float, names: tuple[str, ...]) -> Found:
+    def _look(self, image: Any, min_face_px: float, face_score: float, *, landmarks: bool) -> Found:
         if not min_face_px >= 1:
             raise ConfigError(f"min_face_px is {min_face_px}", where="min_face_px", mend="give 1 or more")
         if not 0.0 < face_score <= 1.0:
             raise ConfigError(f"face_score is {face_score}", where="face_score", mend="give a number above 0, up to 1")
         try:
-            return _run(self._session, as_bgr(image), min_face_px, face_score, names)
+            return _look(self._session, as_bgr(image), min_face_px, face_score, landmarks=landmarks)
         except GuardError:
             raise
         except Exception as error:
@@ -87,68 +82,24 @@ class Detector:
             raise GuardFault(f"the face detector failed: {reason}", where="detector") from error
 
 
-def bare(image: Picture, *, min_face_px: int = MIN_FACE_PX, face_score: float = FACE_SCORE) -> tuple[Floats, Floats]:
-    """Resize, run, decode and nothing else: boxes float32 N x 4 and scores float32 N, as `Detector.detect`
-    has them.
+def bare(image: Picture, *, min_face_px: float = MIN_FACE_PX, face_score: float = FACE_SCORE) -> tuple[Floats, Floats]:
+    """Resize, run, decode and nothing else: boxes float32 N x 4 and scores float32 N, as `Detector.detect`.
 
     What a pipeline without a guard would run; benchmarks compare the guard against it. `image` must be uint8
     H x W x 3, C-contiguous; errors of the libraries pass through.
     """
-    boxes, scores, _ = _run(_session(None), image, min_face_px, face_score, OUTPUTS)
-    return boxes, scores
+    found = _look(_session_of_bare(), image, min_face_px, face_score, landmarks=False)
+    return found.boxes, found.scores
 
 
-def _run(
-    session: ort.InferenceSession,
-    picture: Picture,
-    min_face_px: int,
-    face_score: float,
-    names: tuple[str, ...],
+@lru_cache(maxsize=1)
+def _session_of_bare() -> ort.InferenceSession:
+    return session()
+
+
+def _look(
+    session: ort.InferenceSession, picture: Picture, min_face_px: float, face_score: float, *, landmarks: bool
 ) -> Found:
-    ready = workspace(picture, min_face_px).fill(picture)
-    values = session.run(names, {"input": ready.blob}, _RUN_OPTIONS)
-    return decode(dict(zip(names, values, strict=True)), ready.scaling, face_score)
-
-
-def _run_options() -> ort.RunOptions:
-    options = ort.RunOptions()
-    # Landmarks that nobody asked for are not computed.
-    options.only_execute_path_to_fetches = True
-    return options
-
-
-_RUN_OPTIONS = _run_options()
-_sessions: dict[Path | None, ort.InferenceSession] = {}
-_sessions_lock = threading.Lock()
-
-
-def _session(path: Path | None) -> ort.InferenceSession:
-    """The process's one session; made on first use. ONNX Runtime's sessions may be run by many threads at
-    once."""
-    found = _sessions.get(path)
-    if found is None:
-        with _sessions_lock:
-            found = _sessions.get(path)
-            if found is None:
-                found = _sessions[path] = _load(path)
-    return found
-
-
-def _load(path: Path | None) -> ort.InferenceSession:
-    data = read_model(path)
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-    options.log_severity_level = 3
-    try:
-        return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError(
-            f"the detector's model does not load: {reason}",
-            where=YUNET_S.file,
-            mend="pip install --upgrade onnxruntime",
-        ) from error
+    height, width = picture.shape[:2]
+    way = lane(session, width, height, min_face_px, landmarks)
+    return decode(way.look(picture), way.scaling, face_score)

@@ -31,6 +31,8 @@ STYLES: tuple[Style, ...] = ("solid", "pixelate", "blur")
 BLOCKS = 6
 #: Blur radius (sigma) as a part of the region's longer side.
 BLUR = 1 / 5
+#: Longer side at which a region is blurred: the cost does not grow with the face.
+BLURRED_PX = 48
 
 _Region = tuple[slice, slice]
 
@@ -111,5 +113,11 @@ def _pixelated(region: Picture) -> npt.NDArray[Any]:
 
 
 def _blurred(region: Picture) -> npt.NDArray[Any]:
-    sigma = max(1.0, BLUR * max(region.shape[:2]))
-    return cv2.GaussianBlur(np.ascontiguousarray(region), (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
+    """Blurred at a small size and enlarged again: the blur leaves no detail that the small size would lose."""
+    height, width = region.shape[:2]
+    shrink = min(1.0, BLURRED_PX / max(height, width))
+    size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
+    small = cv2.resize(np.ascontiguousarray(region), size, interpolation=cv2.INTER_AREA)
+    sigma = max(1.0, BLUR * max(size))
+    small = cv2.GaussianBlur(small, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
+    return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)

@@ -12,8 +12,6 @@ Reductions beyond 2 are halved first: bilinear interpolation reads four pixels, 
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +26,7 @@ with native("cv2"):
 from guard.errors import SourceError
 from guard.vision.picture import Picture
 
-__all__ = ["Input", "Scaling", "Workspace", "workspace"]
+__all__ = ["Scaling", "Workspace"]
 
 #: Width in network pixels of a face of min_face_px.
 FACE_PX = 16
@@ -39,8 +37,6 @@ MAX_BLANK = 0.01
 #: The network needs about 45 bytes of memory a pixel; this bounds it near 1.6 GB (an 8K picture at native
 #: size).
 MAX_PIXELS = 7680 * 4352
-#: Sizes a thread keeps buffers for.
-KEPT_SIZES = 4
 
 
 @dataclass(frozen=True)
@@ -58,7 +54,7 @@ class Scaling:
     height: int
 
     @classmethod
-    def of(cls, source_width: int, source_height: int, min_face_px: int) -> Scaling:
+    def of(cls, source_width: int, source_height: int, min_face_px: float) -> Scaling:
         """Raises SourceError where the input would need more memory than is sane."""
         scale = min(1.0, FACE_PX / min_face_px)
         width, used_width = _side(source_width, scale)
@@ -84,17 +80,11 @@ class Scaling:
         return self.source_width / self.used_width, self.source_height / self.used_height
 
 
-@dataclass(frozen=True)
-class Input:
-    """The network's input: `blob` float32 1 x 3 x H x W, BGR, 0 to 255. Valid until the thread's next
-    picture."""
-
-    blob: npt.NDArray[np.float32]
-    scaling: Scaling
-
-
 class Workspace:
-    """Buffers for pictures of one size in one thread: nothing is allocated a frame."""
+    """The network's input for pictures of one size, and the buffers on the way to it; of one thread.
+
+    `blob`: float32 1 x 3 x height x width, BGR, 0 to 255.
+    """
 
     def __init__(self, scaling: Scaling) -> None:
         self.scaling = scaling
@@ -104,8 +94,8 @@ class Workspace:
         self._used = [plane[: scaling.used_height, : scaling.used_width] for plane in planes]
         self.blob: npt.NDArray[np.float32] = np.zeros((1, 3, scaling.height, scaling.width), np.float32)
 
-    def fill(self, picture: Picture) -> Input:
-        """Scale `picture` (of the size this workspace is for) into the blob."""
+    def fill(self, picture: Picture) -> None:
+        """Scale `picture` (of the size that this workspace is for) into the blob."""
         current: Any = picture
         for step in self._steps:
             cv2.resize(current, (step.shape[1], step.shape[0]), dst=step, interpolation=cv2.INTER_LINEAR)
@@ -113,30 +103,6 @@ class Workspace:
         # Three 8-bit planes, then one vectorised conversion: five times faster than blobFromImage.
         cv2.split(current, self._used)
         np.copyto(self.blob[0], self._planes)
-        return Input(self.blob, self.scaling)
-
-
-class _Kept(threading.local):
-    def __init__(self) -> None:
-        self.workspaces: OrderedDict[tuple[int, int, int], Workspace] = OrderedDict()
-
-
-_kept = _Kept()
-
-
-def workspace(picture: Picture, min_face_px: int) -> Workspace:
-    """This thread's buffers for pictures of this size; the least recently used size is dropped."""
-    height, width = picture.shape[:2]
-    key = (width, height, min_face_px)
-    kept = _kept.workspaces
-    found = kept.get(key)
-    if found is None:
-        found = kept[key] = Workspace(Scaling.of(width, height, min_face_px))
-        if len(kept) > KEPT_SIZES:
-            kept.popitem(last=False)
-    else:
-        kept.move_to_end(key)
-    return found
 
 
 def _side(source: int, scale: float) -> tuple[int, int]:
