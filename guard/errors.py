@@ -16,6 +16,7 @@ wrap what looks like a ``ValueError``, and a denial must be neither retried nor 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -49,18 +50,35 @@ class GuardError(Exception):
 
 
 class _Decided(GuardError):
-    """A refused call. `decision` is what was decided; None where the guard broke before it could decide."""
+    """A refused call. `decision` is what was decided; None where the guard broke before it could decide.
+
+    A pipeline may be refused on every frame and never read why: `what` may be a function, asked when the text is read.
+    """
 
     def __init__(
         self,
-        what: str,
+        what: str | Callable[[], str],
         *,
         decision: Decision | None = None,
         where: str | None = None,
         mend: str | None = None,
     ) -> None:
-        super().__init__(what, where=where, mend=mend)
+        Exception.__init__(self)
+        self._what = what
+        self.where = where
+        self.mend = mend
         self.decision = decision
+
+    @property
+    def what(self) -> str:
+        """What was refused, and why."""
+        if not isinstance(self._what, str):
+            self._what = self._what()
+        return self._what
+
+    @what.setter
+    def what(self, text: str) -> None:
+        self._what = text
 
     def _extra(self) -> dict[str, object]:
         return {"decision": self.decision}

@@ -194,7 +194,8 @@ _openers: weakref.WeakSet[Source] = weakref.WeakSet()
 
 
 def _remember_origin(image: NDArray[Any], source: Source) -> None:
-    if source not in _openers:
+    if not source.has_opened_a_frame:
+        source.has_opened_a_frame = True
         _openers.add(source)
     key = id(image)
     known = _origins.get(key)
@@ -213,8 +214,7 @@ def _forget_origin(key: int, dead: weakref.ref[Any]) -> None:
 
 def other_sources(source: Source) -> bool:
     """Whether any other source of this process has opened a frame, so that its pictures could be among arguments."""
-    openers = len(_openers)
-    return openers > 1 or (openers == 1 and source not in _openers)
+    return len(_openers) > source.has_opened_a_frame
 
 
 def origin_of(image: object) -> Source | None:

@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from guard.errors import Denied, GuardError, GuardFault
@@ -143,7 +144,7 @@ class Call:
         columns = [judge.column(action, self.service, reading) for judge in self.judges]
         faces: int | None = None
         arguments: Arguments = (self.args, self.kwargs)
-        if any(column.hinges_on_faces for column in columns):
+        if True in [column.hinges_on_faces for column in columns]:
             faces = self._look(seen)
         elif seen is not None and not seen.finished and seen.known is not None:
             faces = len(seen.known)
@@ -203,6 +204,8 @@ class Call:
     def _strictest(
         self, rulings: Sequence[Ruling], columns: Sequence[Any]
     ) -> tuple[Verdict, Source, Ruling, datetime | None]:
+        if len(rulings) == 1:
+            return rulings[0].verdict, self.judges[0], rulings[0], columns[0].valid_until
         best = 0
         for number, ruling in enumerate(rulings):
             # A policy's own denial outranks a fault: the caller learns what would lift it.
@@ -271,23 +274,11 @@ class Call:
     def _record(self, decision: Decision) -> None:
         seen, reading = self.seen, self.reading or (time.time_ns(), "disbelieved")
         entry = Entry(
-            id=decision.id,
-            at_ns=reading[0],
-            clock=reading[1],
-            source=decision.source,
-            frame=decision.frame,
-            captured_ns=None if seen is None or seen.at is None else int(seen.at.timestamp() * 1_000_000) * 1000,
-            action=decision.action,
-            service=decision.service,
-            verdict=decision.verdict.value,
-            fault=decision.fault,
-            faces=decision.faces,
-            rules=[reason.rule for reason in decision.reasons],
-            judged_under=[judge.id for judge in self.judges],
-            policy_digest=decision.policy_digest,
-            facts_digest=decision.facts.digest,
-            facts=decision.facts.to_json,
-            latency_us=decision.latency_us,
+            decision,
+            reading[0],
+            reading[1],
+            None if seen is None or seen.at is None else int(seen.at.timestamp() * 1_000_000) * 1000,
+            [judge.id for judge in self.judges],
         )
         try:
             self.source.guard.ledger.record(entry)
@@ -300,18 +291,26 @@ class Call:
 
     def _refusal(self, decision: Decision) -> Denied | GuardFault:
         self._tell(decision)
-        what = f"{decision.action or 'an unnamed call'} at {decision.service} for source {decision.source}"
         if decision.fault is not None:
-            return GuardFault(
-                f"{what} was refused because the guard could not judge it: {decision.fault}",
-                decision=decision,
-            )
-        why = ", ".join(dict.fromkeys(reason.rule for reason in decision.reasons)) or "no rule permits it"
-        if self.pictures is not None and not self.pictures.found:
-            why += "; it may go out only redacted, and no picture was found to redact"
-        elif self.pictures is not None and self.pictures.opaque:
-            why += f"; it may go out only redacted, and this could not be looked at: {self.pictures.opaque[0]}"
-        return Denied(f"{what} is forbidden by {why}", decision=decision)
+            return GuardFault(partial(_fault_in_words, decision), decision=decision)
+        return Denied(partial(_denial_in_words, decision, self.pictures), decision=decision)
+
+
+def _fault_in_words(decision: Decision) -> str:
+    return f"{_call_in_words(decision)} was refused because the guard could not judge it: {decision.fault}"
+
+
+def _denial_in_words(decision: Decision, pictures: Pictures | None) -> str:
+    why = ", ".join(dict.fromkeys(reason.rule for reason in decision.reasons)) or "no rule permits it"
+    if pictures is not None and not pictures.found:
+        why += "; it may go out only redacted, and no picture was found to redact"
+    elif pictures is not None and pictures.opaque:
+        why += f"; it may go out only redacted, and this could not be looked at: {pictures.opaque[0]}"
+    return f"{_call_in_words(decision)} is forbidden by {why}"
+
+
+def _call_in_words(decision: Decision) -> str:
+    return f"{decision.action or 'an unnamed call'} at {decision.service} for source {decision.source}"
 
 
 def _nothing_lifts() -> list[str | list[str]]:

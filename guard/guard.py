@@ -167,14 +167,24 @@ def load(
     config = load_config(path)
     engine = Engine.load(tuple(packs) if packs is not None else config.packs)
     if detector is None:
-        from guard.vision.models import verify_model
-
-        verify_model()
+        detector = _shipped_detector(only_checked=isinstance(ledger, NullLedger))
     if ledger is None or isinstance(ledger, (str, Path)):
         file = ledger or config.ledger or config.path.parent / "decisions.db"
         ledger = Ledger(file, policies={engine.digest: [pack.name for pack in engine.packs]})
     past_ns = max(int(engine.reviewed.timestamp()) * 1_000_000_000, ledger.last_at_ns())
     return Guard(config, engine, ledger, Clock(past_ns=past_ns, given=at, read=clock), detector=detector)
+
+
+def _shipped_detector(*, only_checked: bool) -> Detector | None:
+    """The detector, ready before the first frame; for questions alone, only the check that its file is intact."""
+    if only_checked:
+        from guard.vision.models import verify_model
+
+        verify_model()
+        return None
+    from guard.vision import Detector
+
+    return Detector()
 
 
 def load_for_questions(path: Path | str, *, packs: Sequence[str | Path] | None = None) -> Guard:

@@ -56,6 +56,7 @@ class Source:
         self.min_face_px = config.min_face_px
         self.face_score = config.face_score
         self.max_age_s = config.max_age_s
+        self.has_opened_a_frame = False
         self.pixels_matter = False
         """Whether a guarded call of this source can hinge on faces, so that frames are copied when they are judged."""
         self._cells: dict[tuple[str | None, str, str], _Cell] = {}

@@ -55,7 +55,7 @@ class MemoryLedger:
     def record(self, entry: Entry) -> None:
         """See `guard.ledger.Sink`."""
         if self.fail is not None and entry.released:
-            entry.verdict, entry.fault = "deny", self.fail
+            entry.refused = self.fail
             self._keep(entry)
             raise LedgerError(self.fail)
         self._keep(entry)

@@ -10,7 +10,7 @@ import importlib
 import os
 import sys
 
-from guard._imports import MissingDependency
+from guard._imports import MissingDependency, explained
 from guard.cli.output import fail, fail_unexpected
 from guard.errors import ConfigError, GuardError, PolicyError
 
@@ -43,6 +43,8 @@ def main(argv: list[str] | None = None) -> int:
         return fail(error, 3, as_json=as_json)
     except GuardError as error:
         return fail(error, 1, as_json=as_json)
+    except ImportError as error:
+        return fail(explained(error), 1, as_json=as_json)
     except BrokenPipeError:
         # The reader went away (`guard ... | head`): nothing more can be said, and nothing went wrong here.
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - stays open for the interpreter's last flush

@@ -13,11 +13,11 @@ import logging
 import os
 import sqlite3
 import threading
-import time
 import weakref
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Protocol
@@ -39,8 +39,7 @@ _KEPT_LIMIT = 200_000
 
 _INSERT = (
     f"INSERT INTO records ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))}) "
-    "ON CONFLICT (id) DO UPDATE SET verdict = excluded.verdict, fault = excluded.fault, rules = excluded.rules, "
-    "faces = excluded.faces, latency_us = excluded.latency_us"
+    f"ON CONFLICT (id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in COLUMNS[1:])}"
 )
 
 
@@ -144,6 +143,7 @@ class Ledger:
             self._closed = True
         if self._pid == os.getpid():
             self._queue.put((None, None))
+            self._urgent.set()
             self._thread.join(timeout=_RELEASE_SECONDS)
         _open_ledgers.discard(self)
 
@@ -156,11 +156,12 @@ class Ledger:
     def _wait_for_disk(self, entry: Entry | None) -> None:
         ticket = _Ticket()
         self._queue.put((entry, ticket))
+        self._urgent.set()
         if not ticket.done.wait(_RELEASE_SECONDS) or not self._thread.is_alive():
             ticket.refused = ticket.refused or f"it did not answer within {_RELEASE_SECONDS:.0f} s"
             if entry is not None:
                 # Whatever the writer made of it, the row must end as what happened: a refusal.
-                entry.verdict, entry.fault = "deny", "the record was not written in time"
+                entry.refused = "the record was not written in time"
                 self._queue.put((entry, None))
         if ticket.refused is not None:
             raise LedgerError(
@@ -174,6 +175,7 @@ class Ledger:
     def _start(self) -> None:
         self._pid = os.getpid()
         self._queue: SimpleQueue[_Item] = SimpleQueue()
+        self._urgent = threading.Event()
         self._kept: list[Entry] = []
         self._lost = 0
         self._known_facts: set[str] = set()
@@ -203,12 +205,9 @@ class Ledger:
         stop = False
         while not stop:
             batch = [self._queue.get()]
-            deadline = time.monotonic() + COMMIT_SECONDS
-            while batch[-1][1] is None and batch[-1][0] is not None:
-                try:
-                    batch.append(self._queue.get(timeout=max(0.0, deadline - time.monotonic())))
-                except Empty:
-                    break
+            # Denials gather for a while, and their callers do not wake this thread; a release or the end does.
+            self._urgent.wait(COMMIT_SECONDS)
+            self._urgent.clear()
             while True:
                 try:
                     batch.append(self._queue.get_nowait())
@@ -246,10 +245,12 @@ class Ledger:
             )
         connection = self._connection
         connection.execute("BEGIN IMMEDIATE")
-        fresh = {entry.facts_digest: entry for entry in entries if entry.facts_digest not in self._known_facts}
+        fresh = {entry.decision.facts.digest: entry.decision.facts for entry in entries}
+        for digest in fresh.keys() & self._known_facts:
+            del fresh[digest]
         connection.executemany(
             "INSERT OR IGNORE INTO facts VALUES (?, ?)",
-            [(digest, json.dumps(entry.facts(), sort_keys=True)) for digest, entry in fresh.items()],
+            [(digest, json.dumps(facts.to_json(), sort_keys=True)) for digest, facts in fresh.items()],
         )
         connection.executemany(_INSERT, [_row(entry) for entry in entries])
         connection.execute("COMMIT")
@@ -269,7 +270,7 @@ class Ledger:
             if entry is None:
                 continue
             if ticket is not None:
-                entry.verdict, entry.fault = "deny", f"the record cannot be written: {why}"
+                entry.refused = f"the record cannot be written: {why}"
             if len(self._kept) < _KEPT_LIMIT:
                 self._kept.append(entry)
             else:
@@ -286,24 +287,30 @@ class Ledger:
 
 
 def _row(entry: Entry) -> tuple[object, ...]:
+    decision = entry.decision
     return (
-        entry.id,
+        decision.id,
         _instant(entry.at_ns),
         entry.clock,
-        entry.source,
-        entry.frame,
+        decision.source,
+        decision.frame,
         None if entry.captured_ns is None else _instant(entry.captured_ns),
-        entry.action,
-        entry.service,
+        decision.action,
+        decision.service,
         entry.verdict,
         entry.fault,
-        entry.faces,
-        json.dumps(list(entry.rules)),
-        json.dumps(list(entry.judged_under)),
-        entry.policy_digest,
-        entry.facts_digest,
-        round(entry.latency_us, 1),
+        decision.faces,
+        _text(tuple(reason.rule for reason in decision.reasons)),
+        _text(tuple(entry.judged_under)),
+        decision.policy_digest,
+        decision.facts.digest,
+        round(decision.latency_us, 1),
     )
+
+
+@lru_cache(maxsize=1024)
+def _text(names: tuple[str | None, ...]) -> str:
+    return json.dumps(names)
 
 
 def _instant(ns: int) -> str:

@@ -61,7 +61,7 @@ def test_an_allowed_call_runs_once_and_gives_its_result(make_guard, picture, mat
         assert search(picture, top=5) == "match 5"
     assert matcher.reached == 1
     assert g.ledger.verdicts() == ["allow"]
-    assert g.ledger.entries[0].faces == 1
+    assert g.ledger.entries[0].decision.faces == 1
 
 
 def test_every_attempt_leaves_exactly_one_record(make_guard, picture, matcher):
@@ -224,7 +224,7 @@ def test_frames_nest_and_reset(make_guard, picture, matcher):
     with cam.frame(picture, index=1), cam.frame(picture, index=2):
         search(picture)
     search(picture)
-    assert [entry.frame for entry in cam.guard.ledger.entries] == [2, None]
+    assert [entry.decision.frame for entry in cam.guard.ledger.entries] == [2, None]
 
 
 def test_a_guarded_call_inside_a_guarded_call(make_guard, picture, matcher):
@@ -233,7 +233,7 @@ def test_a_guarded_call_inside_a_guarded_call(make_guard, picture, matcher):
     outer = cam.protect(inner, action="verify", service="my-matcher")
     with cam.frame(picture):
         assert outer(picture) == "match 1"
-    assert [entry.action for entry in cam.guard.ledger.entries] == ["verify", "identify"]
+    assert [entry.decision.action for entry in cam.guard.ledger.entries] == ["verify", "identify"]
 
 
 def test_an_error_of_the_callee_is_the_callers(make_guard, picture):

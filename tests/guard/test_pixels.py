@@ -67,7 +67,7 @@ def test_the_callee_gets_the_redacted_copy_and_the_original_stays(setup, picture
     assert np.array_equal(picture, before)
     assert seen.decisions[0].verdict is guard.Verdict.REDACT
     assert g.ledger.verdicts() == ["redact"]
-    assert g.ledger.entries[0].faces == 1
+    assert g.ledger.entries[0].decision.faces == 1
 
 
 def test_a_picture_without_a_face_goes_out_as_a_read_only_snapshot(setup, picture):
@@ -80,7 +80,7 @@ def test_a_picture_without_a_face_goes_out_as_a_read_only_snapshot(setup, pictur
     assert got is not empty
     assert not np.shares_memory(got, empty)
     assert not got.flags.writeable
-    assert g.ledger.entries[0].faces == 0
+    assert g.ledger.entries[0].decision.faces == 0
     assert g.ledger.verdicts() == ["allow"]
 
 
@@ -162,7 +162,7 @@ def test_every_picture_in_the_arguments_is_replaced(setup, picture):
         describe(**arguments)
     _, got = model.got[0]
     assert g.ledger.verdicts() == ["redact"]
-    assert g.ledger.entries[0].faces == 14
+    assert g.ledger.entries[0].decision.faces == 14
     for image in (got["list"][0], got["tuple"][0], got["dict"]["deep"]["deeper"][0], got["dataclass"].image,
                   got["named"].left, got["bgra"][..., :3], got["batch"][0]):  # fmt: skip
         hidden(image, picture)
@@ -234,7 +234,7 @@ def test_what_cannot_be_looked_at_is_never_let_through(setup, picture, carrier):
         describe(empty, carrier(picture))
     assert model.got == []
     assert g.ledger.verdicts() in (["deny"], ["fault"])
-    assert g.ledger.entries[0].faces is None
+    assert g.ledger.entries[0].decision.faces is None
 
 
 def test_a_call_without_any_picture_is_denied_where_it_would_be_redacted(setup, picture):

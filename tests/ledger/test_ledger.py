@@ -16,13 +16,24 @@ import guard
 from guard.ledger import Entry, Ledger, NullLedger, read, summary
 
 
-def entry(number: int, verdict: str = "deny", fault: str | None = None, digest: str = "f1") -> Entry:
-    return Entry(
-        id=f"id-{number}", at_ns=1_700_000_000_000_000_000 + number, clock="system", source="cam", frame=number,
-        captured_ns=None, action="identify", service="self_hosted", verdict=verdict, fault=fault, faces=1,
-        rules=["R.1"], judged_under=["cam"], policy_digest="p1", facts_digest=digest,
-        facts=lambda: {"operator": {"type": "private"}}, latency_us=3.25,
-    )  # fmt: skip
+def entry(number: int, verdict: str = "deny", fault: str | None = None, purpose: str = "research") -> Entry:
+    decision = guard.Decision(
+        id=f"id-{number}",
+        at=None,
+        source="cam",
+        action="identify",
+        service="self_hosted",
+        verdict=guard.Verdict(verdict),
+        faces=1,
+        reasons=(guard.Reason(rule="R.1", pack="p", title="t", cite="c", sure="text"),),
+        facts=guard.Facts.parse({"place": {"locality": purpose}, "evidence": []}),
+        valid_until=None,
+        fault=fault,
+        latency_us=3.25,
+        policy_digest="p1",
+        frame=number,
+    )
+    return Entry(decision, 1_700_000_000_000_000_000 + number, judged_under=["cam"])
 
 
 def test_a_release_is_on_disk_when_record_returns(tmp_path: Path):
@@ -53,7 +64,7 @@ def test_everything_is_written_at_close_in_order(tmp_path: Path):
             ledger.record(entry(number))
     records = list(read(path))
     assert [record["frame"] for record in records] == list(range(1000))
-    assert records[0]["facts"] == {"operator": {"type": "private"}}
+    assert records[0]["facts"]["place"]["locality"] == "research"
     assert records[0]["rules"] == ["R.1"]
     assert records[0]["at"] == "2023-11-14T22:13:20.000000Z"
 
@@ -257,7 +268,7 @@ def test_a_file_size_limit_refuses_and_never_releases_without_a_row(tmp_path: Pa
         released = 0
         for number in range(2000):
             try:
-                ledger.record(entry(number, "allow", digest=str(number)))
+                ledger.record(entry(number, "allow", purpose=str(number)))
                 released += 1
             except guard.LedgerError:
                 break
