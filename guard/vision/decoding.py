@@ -8,8 +8,6 @@ y) S).
 
 from __future__ import annotations
 
-import math
-from functools import lru_cache
 from typing import NamedTuple
 
 from guard._imports import native
@@ -23,11 +21,13 @@ with native("cv2"):
 from guard.errors import GuardFault
 from guard.vision.scaling import Scaling
 
-__all__ = ["STRIDES", "Floats", "Found", "Outputs", "decode"]
+__all__ = ["STRIDES", "Floats", "Found", "Grid", "Outputs", "decode"]
 
 STRIDES = (8, 16, 32)
 #: The authors' value: of two boxes whose intersection over union is more, the better one stays.
 MAX_OVERLAP = 0.45
+#: Offsets beyond this are garbage: on photographs, noise and flat colours they stay within -3 and 4.
+MAX_OFFSET = 20.0
 
 Floats = npt.NDArray[np.float32]
 
@@ -56,84 +56,80 @@ class Found(NamedTuple):
     """N x 5 x 2, N x 0 x 2 where landmarks were not asked for."""
 
 
-def decode(outputs: Outputs, scaling: Scaling, face_score: float) -> Found:
+class Grid(NamedTuple):
+    """The cells of one input size in the order of `Outputs`, in source pixels, so that boxes come out there at once.
+
+    `corners` and `strides` are N x 2 (x, y), `limits` is the picture's width and
+    height, twice, as boxes need it.
+    """
+
+    corners: Floats
+    strides: Floats
+    limits: Floats
+
+    @classmethod
+    def of(cls, scaling: Scaling) -> Grid:
+        factors = np.array(scaling.factors)
+        corners, strides = [], []
+        for stride in STRIDES:
+            rows, columns = np.mgrid[: scaling.height // stride, : scaling.width // stride]
+            corners.append(np.stack((columns.ravel(), rows.ravel()), axis=1) * (stride * factors))
+            strides.append(np.broadcast_to(stride * factors, (rows.size, 2)))
+        return cls(
+            np.concatenate(corners).astype(np.float32),
+            np.concatenate(strides).astype(np.float32),
+            np.array([scaling.source_width, scaling.source_height] * 2, np.float32),
+        )
+
+
+def decode(outputs: Outputs, grid: Grid, face_score: float) -> Found:
     """The faces that score at least `face_score`.
 
     Raises:
         GuardFault: the outputs are not what this network can give (NaN, out of range): the picture was not seen.
     """
     cell, scores = _candidates(outputs, face_score)
-    # Both extremes are finite only where all values are: a NaN becomes both.
-    if not (math.isfinite(outputs.boxes.min()) and math.isfinite(outputs.boxes.max())):
-        raise _broken("boxes are not finite")
-    grid = _grid(scaling.width, scaling.height)
     offsets, corners, strides = outputs.boxes[cell], grid.corners[cell], grid.strides[cell]
-    with np.errstate(over="ignore"):
-        half = np.exp(offsets[:, 2:]) * (strides * np.float32(0.5))
-    if not np.isfinite(half).all():
-        raise _broken("boxes are not finite")
+    half = np.exp(offsets[:, 2:]) * (strides * np.float32(0.5))
     centre = offsets[:, :2] * strides + corners
     boxes = np.concatenate((centre - half, centre + half), axis=1)
-
-    points = np.empty((len(cell), 0, 2), np.float32)
+    kept = _best(boxes, scores)
+    boxes = boxes[kept]
+    np.maximum(boxes, np.float32(0.0), out=boxes)
+    np.minimum(boxes, grid.limits, out=boxes)
+    # A box wholly in the blank rim covers no pixel of the picture.
+    inside = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+    if not inside.all():
+        kept, boxes = kept[inside], boxes[inside]
+    points = np.empty((len(kept), 0, 2), np.float32)
     if outputs.points is not None:
-        points = outputs.points[cell].reshape(-1, 5, 2) * strides[:, None] + corners[:, None]
+        points = outputs.points[cell[kept]].reshape(-1, 5, 2) * strides[kept, None] + corners[kept, None]
         if not np.isfinite(points).all():
             raise _broken("landmarks are not finite")
-    if len(scores) > 1:
-        kept = _best(boxes, scores)
-        boxes, scores, points = boxes[kept], scores[kept], points[kept]
-    return _in_source(boxes, scores, points, scaling)
-
-
-class _Grid(NamedTuple):
-    """The cells of one input size: N x 2 corners and N x 1 strides in network pixels, in the order of `Outputs`."""
-
-    corners: Floats
-    strides: Floats
-
-
-@lru_cache(maxsize=16)
-def _grid(width: int, height: int) -> _Grid:
-    corners, strides = [], []
-    for stride in STRIDES:
-        rows, columns = np.mgrid[: height // stride, : width // stride]
-        corners.append(np.stack((columns.ravel(), rows.ravel()), axis=1) * stride)
-        strides.append(np.full((rows.size, 1), stride))
-    return _Grid(np.concatenate(corners).astype(np.float32), np.concatenate(strides).astype(np.float32))
+    return Found(boxes, scores[kept], points)
 
 
 def _candidates(outputs: Outputs, face_score: float) -> tuple[npt.NDArray[np.intp], Floats]:
-    """Cells that score at least `face_score`, and their scores."""
-    classes, objects = outputs.classes[:, 0], outputs.objects[:, 0]
-    for values in (classes, objects):
-        # NaN fails both comparisons.
-        if not (values.min() >= 0.0 and values.max() <= 1.0):
-            raise _broken("scores are outside 0..1")
-    products = classes * objects
+    """Cells that score at least `face_score`, and their scores; the checks of all outputs but the landmarks."""
+    # Written so that NaN fails every comparison.
+    for values in (outputs.classes, outputs.objects):
+        if not (values.min() >= 0.0 and 0.0 < values.max() <= 1.0):
+            raise _broken("scores are not between 0 and 1, or are all 0")
+    if not (outputs.boxes.min() >= -MAX_OFFSET and outputs.boxes.max() <= MAX_OFFSET):
+        raise _broken("box offsets are out of range")
+    products = outputs.classes[:, 0] * outputs.objects[:, 0]
     cell = np.flatnonzero(products >= np.float32(face_score * face_score))
     return cell, np.sqrt(products[cell])
 
 
 def _best(boxes: Floats, scores: Floats) -> npt.NDArray[np.intp]:
     """Indices that survive non-maximum suppression, best score first."""
+    if len(scores) < 2:
+        return np.arange(len(scores))
     rectangles = boxes.astype(np.float64)
     rectangles[:, 2:] -= rectangles[:, :2]
     kept = cv2.dnn.NMSBoxes(rectangles.tolist(), scores.tolist(), 0.0, MAX_OVERLAP)
     return np.asarray(kept, dtype=np.intp).reshape(-1)
-
-
-def _in_source(boxes: Floats, scores: Floats, points: Floats, scaling: Scaling) -> Found:
-    across, down = scaling.factors
-    boxes *= np.array([across, down, across, down], np.float32)
-    points *= np.array([across, down], np.float32)
-    width, height = scaling.source_width, scaling.source_height
-    np.clip(boxes, 0.0, np.array([width, height, width, height], np.float32), out=boxes)
-    # A box wholly in the blank rim covers no pixel of the picture.
-    inside = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
-    if inside.all():
-        return Found(boxes, scores, points)
-    return Found(boxes[inside], scores[inside], points[inside])
 
 
 def _broken(what: str) -> GuardFault:

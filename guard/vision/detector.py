@@ -102,4 +102,4 @@ def _look(
 ) -> Found:
     height, width = picture.shape[:2]
     way = lane(session, width, height, min_face_px, landmarks)
-    return decode(way.look(picture), way.scaling, face_score)
+    return decode(way.look(picture), way.grid, face_score)

@@ -20,7 +20,7 @@ with native("onnxruntime"):
     import onnxruntime as ort
 
 from guard.errors import ConfigError
-from guard.vision.decoding import STRIDES, Floats, Outputs
+from guard.vision.decoding import STRIDES, Floats, Grid, Outputs
 from guard.vision.models import YUNET_S, read_model
 from guard.vision.picture import Picture
 from guard.vision.scaling import Scaling, Workspace
@@ -36,6 +36,7 @@ class Lane:
 
     def __init__(self, session: ort.InferenceSession, scaling: Scaling, landmarks: bool) -> None:
         self.scaling = scaling
+        self.grid = Grid.of(scaling)
         self._session = session
         self._workspace = Workspace(scaling)
         cells = [scaling.width // stride * (scaling.height // stride) for stride in STRIDES]
