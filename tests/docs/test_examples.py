@@ -1,8 +1,8 @@
 """The examples of README and docs run as they stand.
 
 In each page, in order: a `toml` block whose first line is a comment naming a file is written to it, `python` blocks
-run in one namespace, and every `$ guard ...` line of a `console` block runs and must end with status 0 (or the one that an
-`# exit N` at its end says).
+run in one namespace, and every `$ guard ...` line of a `console` block runs and must end with status 0 (or the one
+that an `# exit N` at its end says).
 """
 
 from __future__ import annotations
