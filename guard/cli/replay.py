@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +15,7 @@ from guard.cli.output import print_json
 from guard.config import load_config
 from guard.errors import ConfigError, GuardError
 from guard.facts import ACTIONS
-from guard.guard import Guard, load
+from guard.guard import load
 from guard.matchers import MATCHERS, open_matcher
 from guard.replay.clip import Clip, open_clip
 from guard.replay.result import Replay
@@ -24,6 +23,7 @@ from guard.replay.run import replay as run_replay
 from guard.replay.stopping import Stop
 
 if TYPE_CHECKING:
+    from guard.guard import Guard
     from guard.source import Source
 
 __all__ = ["replay"]
@@ -58,9 +58,11 @@ def replay(
         raise GuardError(
             f"no matcher is called {matcher!r}", where="--matcher", mend=f"known are {', '.join(MATCHERS)}"
         )
+    configured = load_config(config).ledger is not None
     with closing(open_clip(clip)) as opened:
         folder = _folder(out if out is not None else Path("guard-out") / opened.stem)
-        with _guard(config, folder, day) as guard:
+        # Without a [ledger] in the file the record goes beside the other outputs.
+        with load(config, ledger=None if configured else folder / _LEDGER, at=day) as guard:
             judged = _source(guard, source, service)
             far_end = open_matcher(matcher, gallery=gallery, model=model)
             with _progress(opened) as advance, Stop().listening() as stop:
@@ -84,12 +86,6 @@ def replay(
     if result.broke_off is not None:
         print(f"guard: {result.broke_off}; what was decided until then is kept", file=sys.stderr)
         raise typer.Exit(1)
-
-
-def _guard(config: Path, folder: Path, day: datetime | None) -> Guard:
-    """The guard of that file. Without a `[ledger]` in it the record goes beside the other outputs."""
-    configured = load_config(config).ledger
-    return load(config, ledger=None if configured is not None else folder / _LEDGER, at=day)
 
 
 def _source(guard: Guard, source: str | None, service: str) -> Source:

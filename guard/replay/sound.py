@@ -12,7 +12,8 @@ import av
 
 __all__ = ["SoundTrack"]
 
-_AS_IT_IS = frozenset({"aac", "mp3"})
+_AS_IT_IS = frozenset({"aac", "mp3", "mp3float"})
+"""Names of decoders; FFmpeg has two of MP3."""
 _AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 
 

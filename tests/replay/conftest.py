@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -100,7 +100,7 @@ class Recognising(Counting):
 
 
 @pytest.fixture
-def run(tmp_path: Path, make_guard: Callable[..., guard.Guard]) -> Iterator[Callable[..., Replay]]:
+def run(tmp_path: Path, make_guard: Callable[..., guard.Guard]) -> Callable[..., Replay]:
     """Replays a clip with a guard made from TOML; the detector sees one face at BOX unless told otherwise."""
 
     def go(clip: Path | str | Any, text: str = POLICE, **options: Any) -> Replay:
@@ -113,4 +113,4 @@ def run(tmp_path: Path, make_guard: Callable[..., guard.Guard]) -> Iterator[Call
         opened = open_clip(clip) if isinstance(clip, (str, Path)) else clip
         return replay(opened, made, made.source(), out=out, **options)
 
-    yield go
+    return go

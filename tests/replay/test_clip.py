@@ -31,6 +31,18 @@ def read(clip: Any) -> list[Frame]:
         clip.close()
 
 
+def read_until_it_breaks(clip: Any) -> tuple[list[Frame], BrokeOff]:
+    frames: list[Frame] = []
+    try:
+        for frame in clip.frames():
+            frames.append(frame)  # noqa: PERF402 - what came before the error counts
+    except BrokeOff as error:
+        return frames, error
+    finally:
+        clip.close()
+    raise AssertionError("the clip did not break off")
+
+
 def cut(path: Path, part: float) -> Path:
     """The first `part` of a file, under another name."""
     whole = path.read_bytes()
@@ -123,13 +135,10 @@ def test_sound_goes_past_untouched(make_clip: MakeClip):
 def test_a_cut_clip_yields_what_it_can_and_says_that_it_broke_off(make_clip: MakeClip, name: str):
     options = {"movflags": "+faststart"} if name.endswith("mp4") else None
     clip = open_clip(cut(make_clip(name, frames=60, size=(320, 240), options=options, codec="mpeg4"), 0.6))
-    frames = []
-    with pytest.raises(BrokeOff, match="broke off") as broken:
-        for frame in clip.frames():
-            frames.append(frame)  # noqa: PERF402 - what came before the error counts
+    frames, error = read_until_it_breaks(clip)
     assert 10 < len(frames) < 60
-    assert "\n" not in str(broken.value)
-    clip.close()
+    assert "broke off" in str(error)
+    assert "\n" not in str(error)
 
 
 @pytest.mark.parametrize("name", ["clip.mp4", "clip.mov", "clip.mkv", "clip.avi", "clip.ts", "clip.webm"])
@@ -153,12 +162,9 @@ def test_damage_in_the_middle_is_reported_and_the_rest_is_read(make_clip: MakeCl
     data[start : start + 400] = b"\xff" * 400
     path.write_bytes(data)
     clip = open_clip(path)
-    frames = []
-    with pytest.raises(BrokeOff, match="damaged"):
-        for frame in clip.frames():
-            frames.append(frame)  # noqa: PERF402
+    frames, error = read_until_it_breaks(clip)
+    assert "damaged" in str(error)
     assert len(frames) > 20
-    clip.close()
 
 
 # ---- what cannot be read
@@ -250,7 +256,7 @@ class FakeCamera:
         self.released = False
         self.hang = threading.Event()
 
-    def isOpened(self) -> bool:  # noqa: N802 - OpenCV's name
+    def isOpened(self) -> bool:
         return True
 
     def get(self, what: int) -> float:
@@ -287,11 +293,8 @@ def fake_camera(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 def test_a_camera_that_is_pulled_out_breaks_off(fake_camera: Any):
     device = fake_camera("ends")
     clip = open_clip("/dev/video0")
-    frames = []
-    with pytest.raises(BrokeOff, match="stopped giving frames"):
-        for frame in clip.frames():
-            frames.append(frame)  # noqa: PERF402
-    clip.close()
+    frames, error = read_until_it_breaks(clip)
+    assert "stopped giving frames" in str(error)
     assert clip.live
     assert len(frames) == 3
     assert frames[0].captured is not None
@@ -368,7 +371,7 @@ def test_a_clip_on_a_web_server_is_read_with_its_sound(make_clip: MakeClip):
     data = make_clip(frames=25, sound="aac", options={"movflags": "+faststart"}).read_bytes()
 
     class Page(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802 - the base class's name
+        def do_GET(self) -> None:
             self.send_response(200)
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
