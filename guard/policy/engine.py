@@ -6,13 +6,10 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from functools import cache
 from pathlib import Path
 from threading import Lock
 from types import MappingProxyType
 from typing import Final
-
-import cedarpy
 
 from guard.errors import ConfigError, PolicyError
 from guard.facts import ACTIONS, SERVICES, VLM_SERVICES, Facts, Reason, Verdict, judge
@@ -23,22 +20,11 @@ from guard.policy.evaluation import Evaluator, Question, Unanswered
 from guard.policy.lint import findings
 from guard.policy.packs import BASE, SHELF, Pack, Policy, Rule, find, parse
 from guard.policy.request import call
+from guard.policy.schema import FILE, schema
 
-__all__ = ["Engine", "schema"]
+__all__ = ["Engine"]
 
-SCHEMA: Final = Path(__file__).parent / "guard.cedarschema"
 _KEPT_COLUMNS: Final = 4096
-
-
-@cache
-def schema() -> cedarpy.Schema:
-    """The schema of a request, parsed once. `PolicyError` where the file is missing or broken."""
-    try:
-        return cedarpy.Schema.from_str(SCHEMA.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise PolicyError(
-            f"the schema cannot be read: {' '.join(str(error).split())}", where=SCHEMA.name, mend="reinstall guard"
-        ) from None
 
 
 class Engine:
@@ -67,7 +53,7 @@ class Engine:
             {rule.id: rule for pack in (base, *packs) for rule in pack.rules}
         )
         self.digest: Final = hashlib.sha256(
-            "\n".join([SCHEMA.read_text(encoding="utf-8"), *sorted(p.digest for p in (base, *packs))]).encode()
+            "\n".join([FILE.read_text(encoding="utf-8"), *sorted(p.digest for p in (base, *packs))]).encode()
         ).hexdigest()
         self.reviewed: Final[datetime] = max(pack.reviewed for pack in packs)
         self.policies: Final[Mapping[str, Policy]] = MappingProxyType(policies)
@@ -87,7 +73,7 @@ class Engine:
         base = parse(BASE, "base")
         read = [parse(path) for path in find(packs, shelf)]
         for pack in read:
-            for finding in findings(pack, schema()):
+            for finding in findings(pack):
                 if finding.level == "error":
                     where = f"{finding.file}: {finding.rule}" if finding.rule else finding.file
                     raise PolicyError(finding.what, where=where, mend=finding.mend)

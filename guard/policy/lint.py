@@ -20,6 +20,7 @@ from guard.facts import EVIDENCE_TOKENS, VOCABULARY
 from guard.facts.places import COUNTRIES, is_token
 from guard.policy.monotone import complaints
 from guard.policy.packs import Pack, Policy, parse
+from guard.policy.schema import schema
 from guard.policy.tree import FACTS_OF, conjuncts, literals, path
 
 __all__ = ["LINTS", "Finding", "check", "findings"]
@@ -39,12 +40,8 @@ class Finding:
         return f"{self.file}: {f'{self.rule}: ' if self.rule else ''}{self.what}; {self.mend}"
 
 
-def check(paths: Iterable[Path | str], schema: cedarpy.Schema | None = None) -> list[Finding]:
+def check(paths: Iterable[Path | str]) -> list[Finding]:
     """Every finding in these files, what does not parse or validate included, in the order of the files."""
-    if schema is None:
-        from guard.policy.engine import schema as own_schema
-
-        schema = own_schema()
     found: list[Finding] = []
     packs: list[Pack] = []
     for file in map(Path, paths):
@@ -54,13 +51,13 @@ def check(paths: Iterable[Path | str], schema: cedarpy.Schema | None = None) -> 
             found.append(Finding(error.where or str(file), "", error.what, error.mend or ""))
             continue
         packs.append(pack)
-        found += findings(pack, schema)
+        found += findings(pack)
     return found + list(_duplicates(packs))
 
 
-def findings(pack: Pack, schema: cedarpy.Schema) -> list[Finding]:
+def findings(pack: Pack) -> list[Finding]:
     """Every finding in one pack."""
-    result = cedarpy.validate_policies(pack.text, schema)
+    result = cedarpy.validate_policies(pack.text, schema())
     order = [policy.id for policy in pack.policies]
     found = [
         Finding(

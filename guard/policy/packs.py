@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Final
 
@@ -99,12 +100,8 @@ class Pack:
     def notes(self) -> str:
         """The comment at the head of the file, without its slashes: what the pack covers, its dates, open
         points."""
-        lines: list[str] = []
-        for line in self.text.splitlines():
-            if not line.startswith("//"):
-                break
-            lines.append(line[2:].strip())
-        return "\n".join(lines).strip()
+        head = takewhile(lambda line: line.startswith("//"), self.text.splitlines())
+        return "\n".join(line[2:].strip() for line in head).strip()
 
     @cached_property
     def digest(self) -> str:

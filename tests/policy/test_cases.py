@@ -140,16 +140,19 @@ def test_what_is_no_case_is_refused_with_its_place(change: dict[str, Any], what:
 
 
 def test_what_is_no_case_file_is_refused(write_cases: WriteCases, tmp_path: Path) -> None:
-    for path in (
-        tmp_path / "none.json",
-        write_cases({}, schema="guard.cases/2"),
-        write_cases(cases=[]),
-        write_cases(cases={}),
-        write_cases(cases=["T1"]),
-        write_cases({}, {}),
-    ):
+    documents: list[tuple[list[dict[str, Any]], dict[str, Any]]] = [
+        ([{}], {"schema": "guard.cases/2"}),
+        ([], {"cases": []}),
+        ([], {"cases": {}}),
+        ([], {"cases": ["T1"]}),
+        ([{}, {}], {}),
+    ]
+    for changes, document in documents:
+        path = write_cases(*changes, **document)
         with pytest.raises(ConfigError):
             read(path)
+    with pytest.raises(ConfigError):
+        read(tmp_path / "none.json")
     for text in ("{", "[]", "\xff"):
         path = tmp_path / "broken.json"
         path.write_text(text, encoding="latin-1")

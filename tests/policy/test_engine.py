@@ -14,7 +14,7 @@ import pytest
 
 from guard.errors import ConfigError, GuardFault, PolicyError
 from guard.facts import ACTIONS, EVIDENCE_TOKENS, SERVICES, VLM_SERVICES, VOCABULARY, Facts, Verdict
-from guard.policy import Column, Engine, Ruling, engine, packs
+from guard.policy import Column, Engine, Ruling, engine, evaluation, packs, schema
 from guard.policy.columns import Column as Cell
 from guard.policy.evaluation import Evaluator, Unanswered
 from guard.policy.tree import FACTS_OF
@@ -152,20 +152,20 @@ def test_a_pack_cut_off_inside_a_rule_is_refused(write_pack: Callable[..., Path]
 
 
 def test_a_schema_that_cannot_be_read_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    engine.schema.cache_clear()
+    schema.schema.cache_clear()
     broken = tmp_path / "guard.cedarschema"
     for text in (None, "entity Guard"):
         if text is not None:
             broken.write_text(text)
-        monkeypatch.setattr(engine, "SCHEMA", broken)
+        monkeypatch.setattr(schema, "FILE", broken)
         with pytest.raises(PolicyError, match="schema"):
-            engine.schema()
+            schema.schema()
     monkeypatch.undo()
-    engine.schema.cache_clear()
+    schema.schema.cache_clear()
 
 
 def test_the_schema_and_the_vocabulary_are_one() -> None:
-    text = engine.SCHEMA.read_text()
+    text = schema.FILE.read_text()
     for values in (*VOCABULARY.values(), SERVICES, ACTIONS, sorted(EVIDENCE_TOKENS)):
         for value in values:
             assert value == "self" or isinstance(value, bool) or f'"{value}"' in text
@@ -353,6 +353,17 @@ def test_the_kept_columns_are_bounded(monkeypatch: pytest.MonkeyPatch, known: Ca
     assert len(small._columns) == 2
 
 
+def test_the_kept_subsets_are_bounded(
+    monkeypatch: pytest.MonkeyPatch, toy: Engine, known: Callable[..., Facts], at: datetime
+) -> None:
+    monkeypatch.setattr(evaluation, "_KEPT_SUBSETS", 1)
+    fresh = Evaluator(tuple(toy.policies.values()), schema.schema())
+    question = toy.request(known({"place.country": "DE"}), "identify", "other", at)
+    for among in ({"TOY.union/order"}, {"TOY.union/notice"}, {"TOY.union/order"}):
+        assert fresh.fired([question], among) == [among]
+    assert len(fresh._subsets) == 1
+
+
 def test_eight_threads_get_the_same_answers(known: Callable[..., Facts], at: datetime) -> None:
     shared = Engine.load([DATA / "toy.cedar"])
     cases = [
@@ -478,7 +489,7 @@ def test_every_empty_set_is_refused_by_the_base_rules(toy: Engine, known: Callab
 
 def test_an_entity_without_the_permit_is_not_allowed(toy: Engine, known: Callable[..., Facts], at: datetime) -> None:
     rules = [policy for policy in toy.policies.values() if policy.id != "GUARD.permit"]
-    bare = Evaluator(rules, engine.schema())
+    bare = Evaluator(rules, schema.schema())
     with pytest.raises(Unanswered, match="Deny"):
         bare.fired([toy.request(known(), "detect", "other", at)])
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import cedarpy
 import pytest
 
-from guard.policy import engine, lint, packs
+from guard.policy import Engine, lint, packs
 from guard.policy.lint import Finding, check
 from guard.policy.tree import conjuncts, dates, literals, path, reach, read, walk
 
@@ -106,7 +106,7 @@ def test_a_rule_that_asks_of_a_fact_twice_is_warned_of_and_loads(write_pack: Wri
     (finding,) = check([file])
     assert finding.level == "warning"
     assert "twice" in finding.what
-    assert engine.Engine.load([file])
+    assert Engine.load([file])
 
 
 def test_scopes_name_neither_principal_nor_resource(write_pack: Write) -> None:
@@ -141,7 +141,7 @@ def test_the_validator_can_say_no_without_a_word(write_pack: Write, monkeypatch:
         ({"validation_passed": False, "errors": [{"policy_id": "elsewhere", "error": "odd"}]}, "elsewhere"),
     ]:
         monkeypatch.setattr(cedarpy, "validate_policies", lambda *_, said=said: cedarpy.ValidationResult(said))
-        (finding,) = lint.findings(pack, engine.schema())
+        (finding,) = lint.findings(pack)
         assert finding.rule == rule
 
 

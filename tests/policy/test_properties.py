@@ -20,7 +20,7 @@ from guard.facts import ACTIONS, ATTRIBUTES, SERVICES, VOCABULARY, Facts, Verdic
 from guard.policy import Engine
 
 SEVERITY = [Verdict.ALLOW, Verdict.REDACT, Verdict.DENY]
-BUDGET = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+BUDGET = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 INSTANTS = [
     *(datetime(year, 6, 1, 12, tzinfo=UTC) for year in (2019, 2021, 2024, 2026)),
     datetime(2024, 5, 1, tzinfo=UTC),
