@@ -15,11 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from guard._imports import native
 from guard.errors import SourceError
+
+with native("cv2"):
+    import cv2
 
 __all__ = ["Box", "Portrait", "References", "read_gallery"]
 

@@ -11,14 +11,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from guard._imports import native
 from guard.errors import SourceError
 from guard.matchers.base import Match
 from guard.matchers.gallery import Box, Portrait, References, read_gallery
 from guard.vision import Detector
+
+with native("cv2"):
+    import cv2
 
 __all__ = ["COSINE", "SFace"]
 

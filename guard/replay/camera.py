@@ -11,12 +11,15 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
+from guard._imports import native
 from guard.errors import SourceError
 from guard.replay.clip import BrokeOff, Frame
 from guard.replay.patience import Impatient, within
+
+with native("cv2"):
+    import cv2
 
 __all__ = ["CameraClip", "open_camera"]
 

@@ -15,14 +15,17 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 
+from guard._imports import native
 from guard.errors import SourceError
 from guard.replay.clip import BrokeOff, Frame, is_address, printable
 from guard.replay.extent import missing_bytes
 from guard.replay.orientation import Matrix, matrix_of, swaps_sides, upright
 from guard.replay.patience import Impatient, within
+
+with native("av"):
+    import av
 
 __all__ = ["ContainerClip", "open_address", "open_file"]
 

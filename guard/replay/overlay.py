@@ -12,15 +12,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from guard._imports import native
 from guard.errors import GuardFault
 from guard.facts import Faces
 from guard.matchers import Match
 from guard.replay.clip import Image
 from guard.vision import redact
+
+with native("cv2"):
+    import cv2
 
 __all__ = ["Canvas", "Scene"]
 

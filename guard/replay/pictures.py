@@ -8,11 +8,14 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
+from guard._imports import native
 from guard.errors import SourceError
 from guard.replay.clip import PICTURES, BrokeOff, Frame, Image
+
+with native("cv2"):
+    import cv2
 
 __all__ = ["PictureClip", "open_pictures", "read_picture"]
 

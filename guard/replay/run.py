@@ -58,7 +58,8 @@ def replay(
 
     A clip that breaks off, a matcher that fails, a full disk or a stop ends the run early; what was decided
     until then is kept, the files are complete, and `Replay.broke_off` says why. Raises `SourceError` where
-    there is no frame at all and `ConfigError` for a call that cannot be made.
+    there is no frame at all, `ConfigError` for a call that cannot be made and for a detector that cannot be
+    had.
     """
     run = _Run(clip, guard, source, action, service, matcher, out, stop or Stop())
     with closing(clip):
@@ -108,6 +109,8 @@ class _Run:
         self.seconds = 0.0
         self.broke_off: str | None = None
         self.notes: list[str] = []
+        # A detector that cannot be had is said now, once, instead of as a fault on every frame.
+        _ = guard.detector
         self._far = _FarEnd(matcher)
         self._reached_before = matcher.reached
         self._search = source.protect(self._far.search, action=action, service=service)

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import av
+from guard._imports import native
+
+with native("av"):
+    import av
 
 __all__ = ["SoundTrack"]
 

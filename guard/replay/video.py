@@ -10,11 +10,13 @@ import os
 from pathlib import Path
 from typing import Any
 
-import av
-
+from guard._imports import native
 from guard.errors import SourceError
 from guard.replay.clip import Clip, Frame, Image
 from guard.replay.sound import SoundTrack
+
+with native("av"):
+    import av
 
 __all__ = ["VideoWriter"]
 
