@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -61,6 +62,8 @@ def replay(
     configured = load_config(config).ledger is not None
     with closing(open_clip(clip)) as opened:
         folder = _folder(out if out is not None else Path("guard-out") / opened.stem)
+        # What fails on every frame is said once, at the end, and not in the log's words on every frame.
+        logging.getLogger("guard").addHandler(logging.NullHandler())
         # Without a [ledger] in the file the record goes beside the other outputs.
         with load(config, ledger=None if configured else folder / _LEDGER, at=day) as guard:
             judged = _source(guard, source, service)
@@ -79,6 +82,8 @@ def replay(
                 )
     for note in result.notes:
         print(f"guard: note: {note}", file=sys.stderr)
+    for fault, count in result.faults.items():
+        print(f"guard: fault in {count:,} calls: {' '.join(fault.split())}", file=sys.stderr)
     if json:
         print_json(result.to_json())
     else:
@@ -161,8 +166,6 @@ def _show(result: Replay) -> None:
     for row in result.calls:
         if row.faulted:
             console.print(f"{row.faulted:,} of the denied: the guard itself could not judge")
-    for fault, count in result.faults.items():
-        console.print(Text(f"  {fault} ({count:,})"))
     if result.reasons:
         rules = table("Rules that forbade", "rule", "citation", "calls", numbers=1)
         for ruled in result.reasons:

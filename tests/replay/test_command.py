@@ -124,6 +124,20 @@ def test_faces_come_and_go_in_the_street(command: Command):
 # ---- what does not work
 
 
+def test_what_fails_on_every_frame_is_said_once(command: Command, make_clip: MakeClip, monkeypatch: pytest.MonkeyPatch):
+    def broken(self: object, image: object, **options: object) -> None:
+        raise RuntimeError("model gone")
+
+    monkeypatch.setattr("guard.vision.Detector.detect", broken)
+    status, out, err = command(make_clip(), "--action", "vlm_describe", "--service", "openai", "--json")
+    (call,) = json.loads(out)["calls"]
+    assert status == 0
+    assert (call["denied"], call["faulted"], call["reached_service"]) == (12, 12, 0)
+    assert "fault in 12 calls" in err
+    assert "model gone" in err
+    assert len(err.splitlines()) == 1
+
+
 def test_a_clip_that_broke_off_ends_with_1_and_its_normal_object(command: Command, make_clip: MakeClip):
     path = cut(make_clip(frames=60, size=(320, 240), options={"movflags": "+faststart"}), 0.7)
     status, out, err = command(path, "--service", "azure_openai", "--json")
