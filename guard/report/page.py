@@ -25,6 +25,9 @@ _SURE = {
     "memory": "from memory, not checked against the text",
 }
 
+_OF_THE_FRAME = frozenset({"capture.at", "use.at"})
+"""Never declared: the container and the clock say them, frame by frame."""
+
 
 def write_report(result: Replay, path: Path) -> None:
     """Writes `page(result)` to `path`, whole or not at all. Raises `SourceError`."""
@@ -211,7 +214,7 @@ def _unknown(facts: Mapping[str, Any]) -> str:
         for group, members in facts.items()
         if isinstance(members, Mapping)
         for name, value in members.items()
-        if value is None
+        if value is None and f"{group}.{name}" not in _OF_THE_FRAME
     ]
     if not names:
         return ""

@@ -75,6 +75,7 @@ def test_it_says_what_happened_in_plain_words(denied: Replay):
     assert "What would lift the denial" in words
     assert "place.control" in words
     assert "replay.mp4" in words
+    assert "Unknown, and so never read as permission: use.offence" in words
 
 
 def test_an_allowed_run_names_who_was_recognised(make_clip: MakeClip, run: Run):
