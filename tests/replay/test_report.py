@@ -75,7 +75,9 @@ def test_it_says_what_happened_in_plain_words(denied: Replay):
     assert "What would lift the denial" in words
     assert "place.control" in words
     assert "replay.mp4" in words
-    assert "Unknown, and so never read as permission: use.offence" in words
+    unknown = words.partition("never read as permission:")[2]
+    assert "use.threshold" in unknown
+    assert "capture.at" not in unknown
 
 
 def test_an_allowed_run_names_who_was_recognised(make_clip: MakeClip, run: Run):
