@@ -80,15 +80,13 @@ def _regions(boxes: npt.NDArray[np.float32], width: int, height: int, margin: fl
     limits = np.array([width, height], np.float64)
     for box in boxes.astype(np.float64):
         low, high = box[:2], box[2:]
-        reach = margin * (high - low)
-        if not np.isfinite(box).all() or (high < low).any():
+        if not np.isfinite(box).all() or (high < low).any() or (low >= limits).any() or (high <= 0).any():
             raise _misplaced(box)
+        reach = margin * (high - low)
         first = np.clip(np.floor(low - reach), 0, limits)
         last = np.clip(np.ceil(high + reach), 0, limits)
         # A box without extent still hides the pixel that it lies in.
         last = np.maximum(last, np.minimum(first + 1, limits))
-        if (first >= limits).any() or (high <= 0).any():
-            raise _misplaced(box)
         (x1, y1), (x2, y2) = first.astype(int), last.astype(int)
         yield slice(y1, y2), slice(x1, x2)
 

@@ -34,8 +34,7 @@ FACE_PX = 16
 STEP = 32
 #: Part of a side that may stay blank so that the picture keeps its exact scale.
 MAX_BLANK = 0.01
-#: The network needs about 45 bytes of memory a pixel; this bounds it near 1.6 GB (an 8K picture at native
-#: size).
+#: The network needs about 55 bytes of memory a pixel: this bounds it near 1.9 GB, an 8K picture at native size.
 MAX_PIXELS = 7680 * 4352
 
 
