@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from guard.vision.detector import Detector, bare
-    from guard.vision.payload import decode_picture, encode_like
+    from guard.vision.payload import decode_picture, encode_like, is_unambiguous
     from guard.vision.picture import as_bgr
     from guard.vision.redaction import redact
 
-__all__ = ["Detector", "as_bgr", "bare", "decode_picture", "encode_like", "redact"]
+__all__ = ["Detector", "as_bgr", "bare", "decode_picture", "encode_like", "is_unambiguous", "redact"]
 
 _HOMES = {
     "Detector": "detector",
@@ -23,6 +23,7 @@ _HOMES = {
     "bare": "detector",
     "decode_picture": "payload",
     "encode_like": "payload",
+    "is_unambiguous": "payload",
     "redact": "redaction",
 }
 

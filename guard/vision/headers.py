@@ -21,18 +21,27 @@ Kind = Literal["JPEG", "PNG", "WebP"]
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # After a scan's header: the next marker that is neither a stuffed byte, a restart nor fill.
 _JPEG_NEXT_MARKER = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")
-_JPEG_START_OF_SCAN, _JPEG_END = 0xDA, 0xD9
+_JPEG_START_OF_SCAN, _JPEG_END, _JPEG_APP1 = 0xDA, 0xD9, 0xE1
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_PNG_WITH_ALPHA = (4, 6)
 _WEBP_ANIMATED = 0x02
+# Exif 2.32, section 4.6.4: tag 0x0112, 1 = the first row is the top, the first column is the left.
+_ORIENTATION, _UPRIGHT = 0x0112, 1
 
 
 @dataclass(frozen=True)
 class Header:
-    """What the file says of itself: `width` and `height` in pixels, as stored, before any rotation."""
+    """What the file says of itself.
+
+    `width` and `height` in pixels, as stored, before any rotation. `ambiguous`: readers may see different pictures,
+    because EXIF asks for a turn (or makes no sense), or because there is transparency, which some lay over a colour
+    and some drop.
+    """
 
     kind: Kind
     width: int
     height: int
+    ambiguous: bool = False
 
 
 def kind_of(data: bytes) -> Kind | None:
@@ -56,21 +65,21 @@ def read_header(data: bytes) -> Header:
             mend="convert it to one of these",
         )
     try:
-        width, height = {"JPEG": _jpeg, "PNG": _png, "WebP": _webp}[kind](data)
+        header = {"JPEG": _jpeg, "PNG": _png, "WebP": _webp}[kind](data)
     except IndexError:
         raise unreadable(kind, "it is truncated") from None
-    if width < 1 or height < 1:
+    if header.width < 1 or header.height < 1:
         raise unreadable(kind, "its header gives no size")
-    return Header(kind, width, height)
+    return header
 
 
 def unreadable(kind: Kind, why: str) -> SourceError:
     return SourceError(f"the {kind} picture cannot be read: {why}", where="picture", mend="send it again, whole")
 
 
-def _jpeg(data: bytes) -> tuple[int, int]:
+def _jpeg(data: bytes) -> Header:
     size = (0, 0)
-    scanned = False
+    scanned = ambiguous = False
     at = 2
     while True:
         if data[at] != 0xFF:
@@ -82,10 +91,12 @@ def _jpeg(data: bytes) -> tuple[int, int]:
         if marker == _JPEG_END:
             if not scanned:
                 raise unreadable("JPEG", "it holds no picture")
-            return size
+            return Header("JPEG", *size, ambiguous)
         length = data[at] << 8 | data[at + 1]
         if marker in _JPEG_FRAMES:
             size = (data[at + 5] << 8 | data[at + 6], data[at + 3] << 8 | data[at + 4])
+        elif marker == _JPEG_APP1 and data[at + 2 : at + 6] == b"Exif":
+            ambiguous |= _turned(data[at + 8 : at + length])
         at += length
         if marker == _JPEG_START_OF_SCAN:
             scanned = True
@@ -95,8 +106,8 @@ def _jpeg(data: bytes) -> tuple[int, int]:
             at = following.start()
 
 
-def _png(data: bytes) -> tuple[int, int]:
-    size = (0, 0)
+def _png(data: bytes) -> Header:
+    size, ambiguous = (0, 0), False
     at = len(_PNG_SIGNATURE)
     while True:
         length = int.from_bytes(data[at : at + 4])
@@ -108,18 +119,23 @@ def _png(data: bytes) -> tuple[int, int]:
             raise unreadable("PNG", "a checksum does not fit")
         if name == b"IHDR":
             size = (int.from_bytes(data[at + 8 : at + 12]), int.from_bytes(data[at + 12 : at + 16]))
+            ambiguous = data[at + 17] in _PNG_WITH_ALPHA
+        elif name == b"tRNS":
+            ambiguous = True
         elif name == b"acTL":
             raise _animated("PNG")
+        elif name == b"eXIf":
+            ambiguous |= _turned(data[at + 8 : end])
         elif name == b"IEND":
-            return size
+            return Header("PNG", *size, ambiguous)
         at = end + 4
 
 
-def _webp(data: bytes) -> tuple[int, int]:
+def _webp(data: bytes) -> Header:
     end = 8 + int.from_bytes(data[4:8], "little")
     if end > len(data):
         raise unreadable("WebP", "it is truncated")
-    size = (0, 0)
+    size, ambiguous = (0, 0), False
     at = 12
     while at + 8 <= end:
         name = data[at : at + 4]
@@ -129,6 +145,8 @@ def _webp(data: bytes) -> tuple[int, int]:
             if body[0] & _WEBP_ANIMATED:
                 raise _animated("WebP")
             size = (1 + int.from_bytes(body[4:7], "little"), 1 + int.from_bytes(body[7:10], "little"))
+        elif name == b"ALPH":
+            ambiguous = True
         elif name in (b"ANIM", b"ANMF"):
             raise _animated("WebP")
         elif name == b"VP8 " and size == (0, 0):
@@ -136,11 +154,32 @@ def _webp(data: bytes) -> tuple[int, int]:
                 int.from_bytes(body[6:8], "little") & 0x3FFF,
                 int.from_bytes(body[8:10], "little") & 0x3FFF,
             )
-        elif name == b"VP8L" and size == (0, 0):
+        elif name == b"VP8L":
             bits = int.from_bytes(body[1:5], "little")
-            size = (1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF))
+            ambiguous |= bool(bits >> 28 & 1)
+            if size == (0, 0):
+                size = (1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF))
+        elif name == b"EXIF":
+            ambiguous |= _turned(body.removeprefix(b"Exif\x00\x00"))
         at += 8 + length + (length & 1)
-    return size
+    return Header("WebP", *size, ambiguous)
+
+
+def _turned(exif: bytes) -> bool:
+    """Whether the first directory of a TIFF block has an orientation other than upright, or makes no sense."""
+    order: Literal["little", "big"] = "little" if exif[:2] == b"II" else "big"
+
+    def number(at: int, size: int) -> int:
+        if at + size > len(exif):
+            raise IndexError(at)
+        return int.from_bytes(exif[at : at + size], order)
+
+    try:
+        first = number(4, 4)
+        entries = [first + 2 + 12 * index for index in range(number(first, 2))]
+        return any(number(at, 2) == _ORIENTATION and number(at + 8, 2) != _UPRIGHT for at in entries)
+    except IndexError:
+        return True
 
 
 def _animated(kind: Kind) -> SourceError:

@@ -3,9 +3,10 @@
 Only JPEG, PNG and WebP are read: they are what vision services accept, and each further format is a further
 parser that meets bytes from anywhere. The size is read from the header before anything is decoded.
 
-A file may show more than `decode_picture` gives. Animated PNG and WebP are refused, because only their
-first frame would be looked at. A JPEG's embedded thumbnail and data after its end are not looked at;
-`encode_like` keeps neither, nor any other metadata.
+A file may show something else than `decode_picture` gives: where EXIF asks for a turn or pixels are transparent,
+readers disagree. `is_unambiguous` tells, and a caller should then send what `encode_like` makes. Animated PNG and WebP
+are refused, because only their first frame would be looked at. A JPEG's embedded thumbnail and data after its end are
+not looked at; `encode_like` keeps neither, nor any other metadata.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from guard.errors import SourceError
 from guard.vision.headers import Kind, kind_of, read_header, unreadable
 from guard.vision.picture import Picture, as_bgr
 
-__all__ = ["MAX_PIXELS", "decode_picture", "encode_like"]
+__all__ = ["MAX_PIXELS", "decode_picture", "encode_like", "is_unambiguous"]
 
 #: Pixels of the largest picture that is decoded: 300 MB as an array.
 MAX_PIXELS = 100_000_000
@@ -56,6 +57,17 @@ def decode_picture(data: bytes) -> Picture:
     if sorted(decoded.shape[:2]) != sorted((header.height, header.width)):
         raise unreadable(header.kind, "its size is not the one in its header")
     return as_bgr(decoded)
+
+
+def is_unambiguous(data: bytes) -> bool:
+    """Whether every reader of the file sees what `decode_picture` gives: nothing to turn, nothing transparent.
+
+    Where not, send ``encode_like(data, decode_picture(data))`` in its place: the pixels that were looked at.
+
+    Raises:
+        SourceError: as `decode_picture`.
+    """
+    return not read_header(data).ambiguous
 
 
 _SUFFIX: dict[Kind, tuple[str, list[int]]] = {

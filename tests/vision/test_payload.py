@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guard.errors import SourceError
-from guard.vision import Detector, decode_picture, encode_like
+from guard.vision import Detector, decode_picture, encode_like, is_unambiguous
 from guard.vision.headers import kind_of, read_header
 from guard.vision.picture import Picture
 
@@ -87,6 +87,42 @@ def test_a_picture_goes_back_into_its_own_format(kind: str, astronaut: Picture) 
     again = encode_like(data, decode_picture(data))
     assert kind_of(again) == kind
     assert np.abs(decode_picture(again).astype(int) - astronaut).mean() < 4
+
+
+@pytest.mark.parametrize("orientation", range(9))
+def test_a_file_that_some_readers_turn_is_told_from_one_that_all_see_alike(orientation: int) -> None:
+    data = _with_orientation(_file(np.zeros((30, 50, 3), np.uint8), "JPEG"), orientation)
+    assert is_unambiguous(data) == (orientation == 1)
+    assert is_unambiguous(encode_like(data, decode_picture(data)))
+
+
+def test_exif_that_makes_no_sense_is_ambiguous() -> None:
+    data = _with_orientation(_file(np.zeros((30, 50, 3), np.uint8), "JPEG"), 1)
+    at = data.index(b"II*")
+    assert not is_unambiguous(data[: at + 4] + b"\xff\xff" + data[at + 6 :])
+
+
+def test_exif_of_png_and_webp_is_read_too(kind: str) -> None:
+    plain = _file(np.zeros((30, 50, 3), np.uint8), kind)
+    assert is_unambiguous(plain)
+    tiff = _tiff(6)
+    if kind == "PNG":
+        assert not is_unambiguous(_png(3, 3, b"eXIf" + tiff))
+        assert is_unambiguous(_png(3, 3, b"eXIf" + _tiff(1)))
+    if kind == "WebP":
+        body = plain[12:] + b"EXIF" + struct.pack("<I", len(tiff)) + tiff
+        assert not is_unambiguous(b"RIFF" + struct.pack("<I", 4 + len(body)) + b"WEBP" + body)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WebP"])
+@pytest.mark.parametrize("settings", [(), (cv2.IMWRITE_WEBP_QUALITY, 80)])
+def test_a_transparent_file_is_ambiguous(kind: str, settings: tuple[int, ...]) -> None:
+    clear = np.zeros((30, 50, 4), np.uint8)
+    clear[:, :25, 3] = 255
+    data = _file(clear, kind, *settings) if kind == "WebP" else _file(clear, kind)
+    assert not is_unambiguous(data)
+    assert is_unambiguous(encode_like(data, decode_picture(data)))
+    assert not is_unambiguous(_png(3, 3, b"tRNS" + bytes(6)))
 
 
 def test_metadata_do_not_go_back(astronaut: Picture) -> None:
@@ -208,6 +244,9 @@ def test_what_cannot_be_encoded_is_refused(astronaut: Picture) -> None:
 
 def _with_orientation(jpeg: bytes, orientation: int) -> bytes:
     """`jpeg` with an EXIF block that holds nothing but the orientation (tag 0x0112, one short)."""
-    tiff = b"II*\x00" + struct.pack("<IHHHII", 8, 1, 0x0112, 3, 1, orientation) + bytes(4)
-    body = b"Exif\x00\x00" + tiff
+    body = b"Exif\x00\x00" + _tiff(orientation)
     return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body + jpeg[2:]
+
+
+def _tiff(orientation: int) -> bytes:
+    return b"II*\x00" + struct.pack("<IHHHII", 8, 1, 0x0112, 3, 1, orientation) + bytes(4)
