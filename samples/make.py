@@ -1,7 +1,8 @@
 """Make the sample clips again: ``python samples/make.py [bodycam dashcam office road] [--stills DIR]``.
 
-Needs NumPy, OpenCV, PyAV and scikit-image (for its pictures); ``pip install -e '.[dev]'`` has them all. The frames
-are the same every time; the bytes of a clip are too, as long as PyAV carries the same x264.
+Needs NumPy, OpenCV, PyAV and scikit-image (for its pictures); ``pip install -e '.[dev]'`` has them all. With the
+same OpenCV the frames are the same every time (4 and 5 draw letters differently), with the same PyAV the bytes of a
+clip too.
 """
 
 from __future__ import annotations

@@ -171,5 +171,7 @@ def scenes(monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_the_script_makes_the_frames_that_are_in_the_clip(name: str, scenes: Any) -> None:
     made, kept = next(getattr(scenes, name)()), next(frames(name))
     assert made.shape == kept.shape
-    error = np.sqrt(np.mean((made.astype(np.float64) - kept) ** 2))
-    assert error < 6, "more than compression loses"
+    difference = np.abs(made.astype(np.int16) - kept)
+    # Compression loses a little everywhere; the few letters look different in OpenCV 4 and 5.
+    assert np.median(difference) <= 3
+    assert np.percentile(difference, 95) <= 16
