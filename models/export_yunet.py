@@ -178,9 +178,8 @@ class _Graph:
     def heads(self, level: int, source: str) -> None:
         """The four heads of one level as one: 16 filters, split into class, objectness, box and landmarks.
 
-        The library runs them one by one. Their filters neither share nor mix anything, so the values are
-        the same; 16 channels fill the vector registers that 1, 1, 4 and 10 leave half empty (8 % of the
-        whole run).
+        The library runs them one by one. Their filters neither share nor mix anything, so the values are the same; 16
+        channels fill the vector registers that 1, 1, 4 and 10 leave half empty (6 to 8 % of the whole run).
         """
         stride = STRIDES[level]
         raw = self.conv(f"heads.{level}.depthwise", self.conv(f"heads.{level}.pointwise", source))
