@@ -202,7 +202,8 @@ def _delay(record: Evidence, at: datetime | None, where: str) -> timedelta | Non
     delay = record.issued - at
     if said is None:
         return delay
-    if abs(delay - said) > _ROUNDING:
+    # Half-open like every interval of ours, so that the contradiction begins at the very boundary.
+    if not -_ROUNDING < delay - said <= _ROUNDING:
         hours = delay.total_seconds() / 3600
         raise ConfigError(
             f"`delay_hours` is {record.delay_hours:g}, but `issued` lies {hours:.2f} h after use.at",
