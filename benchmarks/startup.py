@@ -47,9 +47,7 @@ def main() -> None:
     print(f"import guard, beyond  {(statistics.median(loaded) - base) * 1000:7.1f} ms")
     print(f"import numpy, beyond  {(statistics.median(numpy) - base) * 1000:7.1f} ms (for comparison)")
     peaks = [int(output(HOOK)) / 1000 for _ in range(3)]
-    print(
-        f"hook at 1920x1080, default min_face_px: peak memory {statistics.median(peaks):.0f} MB"
-    )
+    print(f"hook at 1920x1080, default min_face_px: peak memory {statistics.median(peaks):.0f} MB")
 
 
 def seconds(code: str) -> float:

@@ -129,7 +129,7 @@ class Pictures:
     def _bytes(
         self, item: bytes | bytearray | memoryview, kind: Callable[[bytes], Any] | None = None
     ) -> Callable[[], Any]:
-        from guard.vision import decode_picture, encode_like
+        from guard.vision import decode_picture, encode_like, is_unambiguous
 
         data = bytes(item)
         kind = kind or (bytes if isinstance(item, bytes) else bytearray if isinstance(item, bytearray) else memoryview)
@@ -137,7 +137,9 @@ class Pictures:
             pixels = decode_picture(data)
         except SourceError as error:
             return self._unknown(item, f"bytes that are no readable picture ({error})")
-        return self._picture(pixels, item, lambda new: kind(encode_like(data, new)), unchanged=kind(data))
+        # A file that readers may see differently (turned by EXIF, transparent) goes out as it was seen here.
+        seen = data if is_unambiguous(data) else encode_like(data, pixels)
+        return self._picture(pixels, item, lambda new: kind(encode_like(data, new)), unchanged=kind(seen))
 
     def _text(self, item: str) -> Callable[[], Any]:
         url = _DATA_URL.match(item)
@@ -153,7 +155,7 @@ class Pictures:
         return lambda: item
 
     def _base64(self, item: str, body: str, head: str) -> Callable[[], Any]:
-        from guard.vision import decode_picture, encode_like
+        from guard.vision import decode_picture, encode_like, is_unambiguous
 
         try:
             compact = "".join(body.split()).replace("-", "+").replace("_", "/")
@@ -165,7 +167,9 @@ class Pictures:
             pixels,
             item,
             lambda new: head + base64.b64encode(encode_like(data, new)).decode("ascii"),
-            unchanged=item,
+            unchanged=item
+            if is_unambiguous(data)
+            else head + base64.b64encode(encode_like(data, pixels)).decode("ascii"),
         )
 
     def _pillow(self, item: Any) -> Callable[[], Any]:

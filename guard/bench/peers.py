@@ -10,6 +10,7 @@ import cv2
 
 from guard.bench.measuring import Row
 from guard.vision.models import YUNET_S, find
+from guard.vision.scaling import Scaling
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,9 +21,9 @@ __all__ = ["peer_rows"]
 
 def peer_rows(pictures: list[NDArray[np.uint8]], *, min_face_px: int, face_score: float) -> list[Row]:
     """One row a peer: OpenCV's `FaceDetectorYN` with our file, and `yuface`'s own code."""
-    scale = min(1.0, 16 / min_face_px)
     height, width = pictures[0].shape[:2]
-    input_size = tuple(max(32, round(side * scale / 32) * 32) for side in (width, height))
+    scaling = Scaling.of(width, height, min_face_px)
+    input_size = (scaling.width, scaling.height)
     return [*_opencv(pictures, input_size, face_score), *_yuface(pictures, input_size, face_score)]
 
 
@@ -30,7 +31,7 @@ def _opencv(pictures: list[NDArray[np.uint8]], size: tuple[int, ...], face_score
     try:
         network = cv2.FaceDetectorYN.create(str(find(YUNET_S)), "", (size[0], size[1]), face_score)
     except (cv2.error, AttributeError):
-        return []  # OpenCV 4 cannot read a network with a dynamic input size
+        return []  # an OpenCV without this class, or one that cannot read the file
     turn = iter(range(10**12))
 
     def work() -> int:
