@@ -6,9 +6,7 @@ never returns by default: `pass_through` returns in one place only.
 
 from __future__ import annotations
 
-import itertools
 import logging
-import os
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -18,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from guard.errors import Denied, GuardError, GuardFault
 from guard.facts import Decision, Verdict
 from guard.frames import Seen, current_frame, other_sources
+from guard.ids import decision_id
 from guard.ledger import Entry
 from guard.pictures import Pictures, sources_of
 
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from guard.policy import Ruling
     from guard.source import Source
 
-__all__ = ["Call", "decision_id"]
+__all__ = ["Call"]
 
 log = logging.getLogger("guard")
 
@@ -36,18 +35,6 @@ Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 _STRICTNESS = {Verdict.ALLOW: 0, Verdict.REDACT: 1, Verdict.DENY: 2}
 _ROUNDS = 2
 """How often a call is judged at most: once, and once more where its record took longer than a frame may be old."""
-
-_serial = itertools.count(1)
-_process = (0, "")
-
-
-def decision_id() -> str:
-    """An id that no other decision has, in this process or another: 16 random hex digits and a serial number."""
-    global _process
-    pid = os.getpid()
-    if _process[0] != pid:
-        _process = (pid, os.urandom(8).hex())
-    return f"{_process[1]}-{next(_serial):x}"
 
 
 class Call:

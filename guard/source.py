@@ -17,14 +17,14 @@ import wrapt
 from guard.clock import Clock, Reading
 from guard.errors import ConfigError
 from guard.facts import ACTIONS, SERVICES, VLM_SERVICES, Decision, Facts
-from guard.frames import Seen
-from guard.gate import Call, decision_id
+from guard.ids import decision_id
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from guard.config import SourceConfig
     from guard.facts import Faces
+    from guard.frames import Seen
     from guard.guard import Guard
     from guard.policy import Column
 
@@ -81,6 +81,8 @@ class Source:
             raise ConfigError(
                 "a capture instant needs a zone", where=f"source {self.id}", mend="datetime.now(timezone.utc)"
             )
+        from guard.frames import Seen  # with numpy: `guard decide` has no frames and does without
+
         return Seen(self, image, at, index)
 
     @contextmanager
@@ -149,6 +151,8 @@ class Source:
                 where=f"source {self.id}: protect",
                 mend="hand in the function or bound method that makes the identity call",
             )
+        from guard.gate import Call
+
         if _is_async(call):
 
             async def guarded_async(
