@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from guard.cli.matrix import matrix
 from guard.cli.options import Json
 from guard.cli.output import print_json
 from guard.errors import GuardError, PolicyError
@@ -19,6 +20,7 @@ from guard.policy import cases
 from guard.policy.lint import check as lint
 from guard.policy.listing import Card, cards, packs_named, summary
 from guard.policy.packs import find
+from guard.policy.pages import pack_page, write_page
 
 __all__ = ["policy_app"]
 
@@ -31,6 +33,9 @@ _FAILED = 2
 @policy_app.callback()
 def policy() -> None:
     """List, show, check and test policy packs."""
+
+
+policy_app.command("matrix")(matrix)
 
 
 @policy_app.command("list")
@@ -61,6 +66,9 @@ def list_(json: Json = False) -> None:
 @policy_app.command()
 def show(
     pack: Annotated[str, typer.Argument(metavar="PACK", help="A pack's name, or the path of a *.cedar file.")],
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write one HTML page to print instead.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Shows a pack's rules in words: who, what, where, when, unless, and the source."""
@@ -68,6 +76,11 @@ def show(
         raise GuardError("`show` prints one pack", mend="see `guard policy list` for their names")
     _must_exist([pack], "PACK")
     (found,) = packs_named([pack])
+    if html is not None:
+        write_page(html, pack_page(found, datetime.now(UTC)))
+        if not json:
+            print(f"written: {html}")
+            return
     shown = cards(found)
     if json:
         head = summary(found, datetime.now(UTC)).to_json()
