@@ -28,6 +28,7 @@ __all__ = [
     "is_subdivision",
     "is_token",
     "locality_key",
+    "outside",
     "tokens",
 ]
 
@@ -220,6 +221,31 @@ def tokens(
         else:
             possible = subdivision in found or (subdivisions is None and (anywhere or country_of(subdivision) in whole))
         if possible and (not locality or names is None or locality_key(locality) in names):
+            found.add(token)
+    return frozenset(found)
+
+
+def outside(
+    countries: Collection[str] | None,
+    subdivisions: Collection[str] | None,
+    localities: Collection[str] | None,
+    asked: Iterable[str],
+) -> frozenset[str]:
+    """Those of the tokens `asked` outside of which the place could lie; the first three as for `tokens`.
+
+    A place lies certainly within ``US-OR`` if it could be in no other country and in no other subdivision.
+    """
+    if countries is None and subdivisions is not None:
+        countries = {country_of(subdivision) for subdivision in subdivisions}
+    possible = () if countries is None else tuple(map(country_tokens, countries))
+    names = None if localities is None else {locality_key(name) for name in localities}
+    found: set[str] = set()
+    for token in asked:
+        part, _, locality = token.partition("/")
+        within = bool(possible) and all(part in tokens for tokens in possible)
+        if not within and _is_part(part):
+            within = set(countries or ()) == {country_of(part)} and set(subdivisions or ()) == {part}
+        if not within or (locality and names != {locality_key(locality)}):
             found.add(token)
     return frozenset(found)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from guard.policy.columns import Column, Ruling
 from guard.policy.engine import Engine
 from guard.policy.lint import Finding
+from guard.policy.own import Settings
 from guard.policy.packs import Pack, Policy, Rule
 
-__all__ = ["Column", "Engine", "Finding", "Pack", "Policy", "Rule", "Ruling"]
+__all__ = ["Column", "Engine", "Finding", "Pack", "Policy", "Rule", "Ruling", "Settings"]

@@ -69,10 +69,12 @@ def candidates(here: Situation, name: str, policies: Sequence[Policy]) -> list[A
     if name in ("use.offence.max_years", "use.threshold"):
         return _numbers(name, policies, covered)
     tokens = {token for policy in policies for token in policy.asked.places}
-    if name in ("place.country", "operator.country"):
+    if name == "operator.country":
         return _countries(tokens, covered)
+    if name == "place.country":
+        return [*_countries(tokens, covered), *_wholes(name, policies)]
     if name == "place.subdivision":
-        return _subdivisions(facts, tokens, covered)
+        return [*_subdivisions(facts, tokens, covered), *_wholes(name, policies)]
     return _localities(tokens, covered)
 
 
@@ -115,6 +117,17 @@ def _known(here: Situation, name: str) -> bool:
     if name == "place.country" and here.facts.known("place.subdivision") is not None:
         return True
     return here.facts.known(name) is not None
+
+
+def _wholes(name: str, policies: Sequence[Policy]) -> list[dict[str, Any]]:
+    """Places known in all their parts: to lie certainly within Portland takes more than to know the country."""
+    found = []
+    for token in sorted({token for policy in policies for token in policy.asked.outside} - COUNTRIES - {"EU"}):
+        subdivision, _, locality = token.partition("/")
+        whole = (country_of(token), subdivision, locality or _NOWHERE_NAMED)
+        start = _PLACES.index(name)
+        found.append(dict(zip(_PLACES[start:], whole[start:], strict=True)))
+    return found
 
 
 def _instants(facts: Facts, policies: Iterable[Policy]) -> list[datetime]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -18,7 +19,8 @@ from guard.policy import lifting, seal
 from guard.policy.columns import Column, Ruling
 from guard.policy.evaluation import Evaluator, Question, Unanswered
 from guard.policy.lint import findings
-from guard.policy.packs import BASE, SHELF, Pack, Policy, Rule, find, parse
+from guard.policy.own import Settings, default, unpermitted
+from guard.policy.packs import BASE, SHELF, Pack, Policy, Rule, find, parse, rules_of
 from guard.policy.request import call
 from guard.policy.schema import FILE, schema
 
@@ -30,15 +32,20 @@ _KEPT_COLUMNS: Final = 4096
 class Engine:
     """A set of packs, ready to judge. Immutable, and safe to share between threads.
 
-    `digest` names the packs, the base rules and the schema; `reviewed` is the newest day on which a rule in
-    use was reviewed; `rules` are the rules by id.
+    `digest` names the packs, the base rules, the schema and the settings; `reviewed` is the newest day on which a
+    rule in use was reviewed; `rules` are the rules by id.
     """
 
-    def __init__(self, packs: Sequence[Pack], base: Pack) -> None:
-        """Use `Engine.load`. Raises `PolicyError` for packs that together hold no rule or one id twice."""
+    def __init__(self, packs: Sequence[Pack], base: Pack, settings: Settings | None = None) -> None:
+        """Use `Engine.load`. Raises `PolicyError` for packs that together hold no rule, or one id twice, or no permit
+        where only theirs permit."""
+        settings = settings or Settings()
+        self.settings: Final = settings
         policies: dict[str, Policy] = {}
         for pack in (base, *packs):
             for policy in pack.policies:
+                if pack is base and policy.effect == "permit" and settings.own:
+                    continue
                 if policy.id in policies:
                     raise PolicyError(
                         f"rule {policy.id} stands in {policies[policy.id].pack} and in {pack.name}",
@@ -48,23 +55,37 @@ class Engine:
                 policies[policy.id] = policy
         if not any(pack.policies for pack in packs):
             raise PolicyError("no rule is loaded", where="policy.packs", mend='name packs, or write ["all"]')
+        made = _made(packs, base, settings)
+        policies |= {policy.id: policy for policy in made}
         self.packs: Final = tuple(packs)
+        self.base: Final = base
         self.rules: Final[Mapping[str, Rule]] = MappingProxyType(
-            {rule.id: rule for pack in (base, *packs) for rule in pack.rules}
+            {rule.id: rule for rule in rules_of(tuple(policies.values()))}
         )
         self.digest: Final = hashlib.sha256(
-            "\n".join([FILE.read_text(encoding="utf-8"), *sorted(p.digest for p in (base, *packs))]).encode()
+            "\n".join(
+                [
+                    json.dumps(settings.to_json(), sort_keys=True),
+                    FILE.read_text(encoding="utf-8"),
+                    *sorted(pack.digest for pack in (base, *packs)),
+                ]
+            ).encode()
         ).hexdigest()
         self.reviewed: Final[datetime] = max(pack.reviewed for pack in packs)
         self.policies: Final[Mapping[str, Policy]] = MappingProxyType(policies)
         self._evaluator = Evaluator(tuple(policies.values()), schema())
         self._places = frozenset(token for policy in policies.values() for token in policy.asked.places)
+        self._excluded = frozenset(token for policy in policies.values() for token in policy.asked.outside)
         self._columns: OrderedDict[tuple[str, str | None, str | None], tuple[Column, ...]] = OrderedDict()
         self._lock = Lock()
 
     @classmethod
-    def load(cls, packs: Sequence[str | Path] = ("all",), *, shelf: Path = SHELF) -> Engine:
+    def load(
+        cls, packs: Sequence[str | Path] = ("all",), settings: Settings | None = None, *, shelf: Path = SHELF
+    ) -> Engine:
         """Load packs by name, by the path of a ``*.cedar`` file, or ``"all"`` on the shelf of shipped packs.
+
+        `settings` is what the deployment sets about all rules: whose permits permit, and what is denied by default.
 
         Raises `PolicyError` for a pack that is missing, does not parse, does not validate against the schema,
         breaks the lint or holds no rule, and for a list that names none. There is no partial load.
@@ -73,11 +94,11 @@ class Engine:
         base = parse(BASE, "base")
         read = [parse(path) for path in find(packs, shelf)]
         for pack in read:
-            for finding in findings(pack):
+            for finding in findings(pack, permits=settings is not None and settings.own):
                 if finding.level == "error":
                     where = f"{finding.file}: {finding.rule}" if finding.rule else finding.file
                     raise PolicyError(finding.what, where=where, mend=finding.mend)
-        return cls(read, base)
+        return cls(read, base, settings)
 
     def column(self, facts: Facts, action: str | None, service: str | None, at: datetime | None) -> Column:
         """The verdict table's column for one call.
@@ -133,7 +154,7 @@ class Engine:
     def request(self, facts: Facts, action: str, service: str | None, at: datetime | None) -> Question:
         """The question that Cedar is asked. `ConfigError` for evidence that contradicts itself."""
         standing = judge(facts, action, service, at)
-        return action, call(facts, service, at, standing.held, standing.spent, self._places)
+        return action, call(facts, service, at, standing.held, standing.spent, self._places, self._excluded)
 
     def fired_with(self, questions: Sequence[Question], among: Iterable[str] | None = None) -> list[frozenset[str]]:
         """As `fired`, for requests already built."""
@@ -199,6 +220,21 @@ class Engine:
 def judged_as(action: str) -> tuple[str, ...]:
     """What Cedar is asked about for a call: a description that names people is judged as an identification too."""
     return ("vlm_describe", "vlm_identify") if action == "vlm_describe" else (action,)
+
+
+def _made(packs: Sequence[Pack], base: Pack, settings: Settings) -> list[Policy]:
+    """The forbids that follow from the settings."""
+    own = [policy for pack in packs for policy in pack.policies]
+    permits = [policy for policy in own if policy.effect == "permit"]
+    like = base.policies[0]
+    if settings.own and not permits:
+        raise PolicyError(
+            'base = "own", and no pack permits anything, so every call would be denied',
+            where="policy.base",
+            mend="add a pack with a permit, or leave base out",
+        )
+    found = unpermitted(permits, like) if settings.own else []
+    return found + (default(own, like) if settings.denies_by_default else [])
 
 
 def _check(action: str | None, service: str | None, at: datetime | None) -> None:

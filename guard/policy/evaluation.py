@@ -2,15 +2,15 @@
 
 Cedar skips a `forbid` that errors, answers `Allow` where the resource is missing, and gives `NoDecision`
 without raising for a request that does not fit the schema. So an answer counts only if it is one of two: an
-allow whose only reason is the permit of the base rules, or a deny with at least one rule that forbade; and
-neither with any error.
+allow whose only reasons are permits in use (that of the base rules, or the deployment's own), or a deny with at least
+one rule that forbade; and neither with any error.
 """
 
 from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from threading import Lock
 from typing import Any, Final
 
@@ -23,7 +23,17 @@ from guard.policy.request import document
 
 __all__ = ["Evaluator", "Unanswered"]
 
-PERMIT: Final = "GUARD.permit"
+_PROBE: Final = "GUARD.probe"
+_PROBES: Final[dict[str, dict[str, Any]]] = {
+    _PROBE: {
+        "effect": "permit",
+        "principal": {"op": "All"},
+        "action": {"op": "All"},
+        "resource": {"op": "All"},
+        "conditions": [],
+    }
+}
+"""Permits all, where only some of the forbids are asked: an answer about them is no verdict."""
 _PRINCIPAL: Final = {"type": "Guard", "id": "guard"}
 _KEPT_SUBSETS: Final = 256
 
@@ -40,6 +50,7 @@ class Evaluator:
 
     def __init__(self, policies: Sequence[Policy], schema: cedarpy.Schema) -> None:
         self._sources = {policy.id: policy.source for policy in policies}
+        self._permits = frozenset(policy.id for policy in policies if policy.effect == "permit")
         self._order = {id: number for number, id in enumerate(self._sources)}
         self._schema = schema
         self._all = self._parsed(self._sources)
@@ -79,19 +90,20 @@ class Evaluator:
             raise Unanswered(f"the request does not fit the schema: {' '.join(str(error).split())}") from None
         if len(answers) != len(questions):
             raise Unanswered(f"{len(questions)} questions, {len(answers)} answers")
-        return [self._answer(answer) for answer in answers]
+        permits = self._permits if among is None else _PROBES.keys()
+        return [self._answer(answer, permits) for answer in answers]
 
     def in_order(self, ids: Iterable[str]) -> list[str]:
         """Ids of policies in the order of their packs and files."""
         return sorted(ids, key=self._order.__getitem__)
 
-    def _answer(self, answer: cedarpy.AuthzResult) -> frozenset[str]:
+    def _answer(self, answer: cedarpy.AuthzResult, permits: Set[str]) -> frozenset[str]:
         errors, reasons = answer.diagnostics.errors, frozenset(answer.diagnostics.reasons)
         if errors:
             raise Unanswered(f"a rule could not be evaluated: {' '.join(errors[0].split())}")
-        if answer.decision is cedarpy.Decision.Allow and reasons == {PERMIT}:
+        if answer.decision is cedarpy.Decision.Allow and reasons and reasons <= permits:
             return frozenset()
-        if answer.decision is cedarpy.Decision.Deny and reasons and reasons <= self._sources.keys() - {PERMIT}:
+        if answer.decision is cedarpy.Decision.Deny and reasons and reasons <= self._sources.keys() - self._permits:
             return reasons
         raise Unanswered(f"the engine answered {answer.decision.value} for {sorted(reasons)}")
 
@@ -99,7 +111,7 @@ class Evaluator:
         with self._lock:
             found = self._subsets.get(ids)
             if found is None:
-                found = self._parsed({id: self._sources[id] for id in ids | {PERMIT}})
+                found = self._parsed({id: self._sources[id] for id in ids} | _PROBES)
                 self._subsets[ids] = found
                 if len(self._subsets) > _KEPT_SUBSETS:
                     self._subsets.popitem(last=False)

@@ -19,9 +19,9 @@ from guard.errors import PolicyError
 from guard.facts import EVIDENCE_TOKENS, VOCABULARY
 from guard.facts.places import COUNTRIES, is_token
 from guard.policy.monotone import complaints
-from guard.policy.packs import Pack, Policy, parse
+from guard.policy.packs import BASE, SHELF, Pack, Policy, parse
 from guard.policy.schema import schema
-from guard.policy.tree import FACTS_OF, conjuncts, literals, path
+from guard.policy.tree import FACTS_OF, OUTSIDE, conjuncts, literals, path, walk
 
 __all__ = ["LINTS", "Finding", "check", "findings"]
 
@@ -40,8 +40,11 @@ class Finding:
         return f"{self.file}: {f'{self.rule}: ' if self.rule else ''}{self.what}; {self.mend}"
 
 
-def check(paths: Iterable[Path | str]) -> list[Finding]:
-    """Every finding in these files, what does not parse or validate included, in the order of the files."""
+def check(paths: Iterable[Path | str], *, permits: bool = False) -> list[Finding]:
+    """Every finding in these files, what does not parse or validate included, in the order of the files.
+
+    `permits`: they are for a deployment whose base is its own, so packs off the shelf may permit.
+    """
     found: list[Finding] = []
     packs: list[Pack] = []
     for file in map(Path, paths):
@@ -51,12 +54,12 @@ def check(paths: Iterable[Path | str]) -> list[Finding]:
             found.append(Finding(error.where or str(file), "", error.what, error.mend or ""))
             continue
         packs.append(pack)
-        found += findings(pack)
+        found += findings(pack, permits=permits)
     return found + list(_duplicates(packs))
 
 
-def findings(pack: Pack) -> list[Finding]:
-    """Every finding in one pack."""
+def findings(pack: Pack, *, permits: bool = False) -> list[Finding]:
+    """Every finding in one pack; see `check`."""
     result = cedarpy.validate_policies(pack.text, schema())
     order = [policy.id for policy in pack.policies]
     found = [
@@ -72,6 +75,8 @@ def findings(pack: Pack) -> list[Finding]:
         found.append(Finding(pack.path.name, "", "the pack does not validate", "see the schema"))
     for lint in LINTS:
         found += lint(pack)
+    if not permits or pack.path.resolve().is_relative_to(SHELF.resolve()):
+        found += _permits(pack)
     return found
 
 
@@ -93,7 +98,12 @@ def _duplicates(packs: list[Pack]) -> Iterator[Finding]:
 def _permits(pack: Pack) -> Iterator[Finding]:
     for policy in pack.policies:
         if policy.effect != "forbid":
-            yield _finding(pack, policy, "a pack may not permit", "write what is forbidden")
+            yield _finding(
+                pack,
+                policy,
+                "a pack may not permit",
+                'write what is forbidden, or set [policy] base = "own" and mean it',
+            )
 
 
 def _twins(pack: Pack) -> Iterator[Finding]:
@@ -102,6 +112,12 @@ def _twins(pack: Pack) -> Iterator[Finding]:
         if policy.id in seen:
             yield _finding(pack, policy, "the pack holds this id twice", "give it another id")
         seen.add(policy.id)
+
+
+def _reserved(pack: Pack) -> Iterator[Finding]:
+    for policy in pack.policies:
+        if policy.rule.startswith("GUARD.") and pack.path != BASE:
+            yield _finding(pack, policy, "ids that begin with GUARD are the base's", "give it another id")
 
 
 def _scope(pack: Pack) -> Iterator[Finding]:
@@ -116,7 +132,7 @@ def _scope(pack: Pack) -> Iterator[Finding]:
 
 def _forms(pack: Pack) -> Iterator[Finding]:
     for policy in pack.policies:
-        for what, mend in complaints(policy.source["conditions"]):
+        for what, mend in complaints(policy.source["conditions"], policy.effect):
             yield _finding(pack, policy, what, mend)
 
 
@@ -127,8 +143,7 @@ def _places(pack: Pack) -> Iterator[Finding]:
                 yield _finding(
                     pack, policy, f"{token!r} is no place of the gazetteer", "write US, EU, US-OR or US-OR/Portland"
                 )
-        operators = _reached(policy, "operator.within") or frozenset()
-        for token in sorted(operators - COUNTRIES - {"EU"}):
+        for token in sorted(_countries(policy) - COUNTRIES - {"EU"}):
             yield _finding(pack, policy, f"an operator has a country only, not {token!r}", "name the country")
 
 
@@ -192,16 +207,16 @@ def _values(node: Any, name: str, positive: bool) -> frozenset[Any] | None:
     return None
 
 
-def _reached(policy: Policy, name: str) -> frozenset[Any] | None:
-    found = [s for part in _parts(policy) if (s := _values_of_strings(part, name)) is not None]
-    return frozenset().union(*found) if found else None
-
-
-def _values_of_strings(node: Any, name: str) -> frozenset[Any] | None:
-    for operator in ("contains", "containsAny"):
-        if operator in node and path(node[operator]["left"]) == name:
-            return frozenset(literals(node[operator]["right"]))
-    return None
+def _countries(policy: Policy) -> frozenset[str]:
+    """The tokens that the policy asks of the operator's country."""
+    nodes = [node for condition in policy.source["conditions"] for node in walk(condition["body"])]
+    return frozenset(
+        str(token).removeprefix(OUTSIDE)
+        for node in nodes
+        for operator in ("contains", "containsAny")
+        if operator in node and path(node[operator]["left"]) == "operator.within"
+        for token in literals(node[operator]["right"])
+    )
 
 
 def _finding(pack: Pack, policy: Policy, what: str, mend: str, level: str = "error") -> Finding:
@@ -209,8 +224,8 @@ def _finding(pack: Pack, policy: Policy, what: str, mend: str, level: str = "err
 
 
 LINTS: Final[tuple[Callable[[Pack], Iterable[Finding]], ...]] = (
-    _permits,
     _twins,
+    _reserved,
     _scope,
     _forms,
     _places,

@@ -25,7 +25,7 @@ from guard.errors import PolicyError
 from guard.facts import ACTIONS, Reason
 from guard.policy.tree import Asked, read
 
-__all__ = ["BASE", "SHELF", "SURENESS", "Pack", "Policy", "Rule", "find", "parse", "shipped"]
+__all__ = ["BASE", "SHELF", "SURENESS", "Pack", "Policy", "Rule", "find", "parse", "rules_of", "shipped"]
 
 SHELF: Final = Path(__file__).parent / "packs"
 BASE: Final = Path(__file__).parent / "base.cedar"
@@ -93,8 +93,7 @@ class Pack:
 
     @cached_property
     def rules(self) -> tuple[Rule, ...]:
-        ids = dict.fromkeys(policy.rule for policy in self.policies)
-        return tuple(Rule(id, tuple(p for p in self.policies if p.rule == id)) for id in ids)
+        return rules_of(self.policies)
 
     @cached_property
     def notes(self) -> str:
@@ -112,6 +111,14 @@ class Pack:
     def reviewed(self) -> datetime:
         """The newest day on which one of its rules was reviewed."""
         return max(policy.reviewed for policy in self.policies)
+
+
+def rules_of(policies: Sequence[Policy]) -> tuple[Rule, ...]:
+    """The rules of which these are the branches, in the order of their first."""
+    branches: dict[str, list[Policy]] = {}
+    for policy in policies:
+        branches.setdefault(policy.rule, []).append(policy)
+    return tuple(Rule(id, tuple(of_rule)) for id, of_rule in branches.items())
 
 
 def shipped(shelf: Path = SHELF) -> dict[str, Path]:

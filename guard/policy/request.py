@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from guard.facts import SERVICES, VOCABULARY, Facts
-from guard.facts.places import tokens
+from guard.facts.places import outside, tokens
 from guard.facts.vocabulary import OPERATORS
+from guard.policy.tree import OUTSIDE
 
 __all__ = ["EARLIEST", "LATEST", "call", "document"]
 
@@ -23,6 +24,7 @@ _LONGEST_TERM_YEARS: Final = 1000.0
 _ENTITY: Final = '{"uid":{"type":"Call","id":"%d"},"attrs":%s,"parents":[]}'
 
 _Entity = dict[str, str]
+_Place = tuple[list[str] | None, list[str] | None, list[str] | None]
 
 
 def call(
@@ -32,9 +34,10 @@ def call(
     held: Iterable[str],
     spent: Iterable[str],
     mentioned: frozenset[str],
+    excluded: frozenset[str] = frozenset(),
 ) -> dict[str, Any]:
     """The attributes of a `Call`. `service` and `at` None = unknown; `mentioned` are the place tokens of the
-    rules."""
+    rules, `excluded` those of them that a rule asks for as "could be outside"."""
     kinds, acting = facts.could_be("operator.type"), facts.could_be("operator.acts_for")
     acts_for = (acting - {"self"}) | (kinds if "self" in acting else frozenset())
     years = facts.interval("use.offence.max_years", 0.0, _LONGEST_TERM_YEARS)
@@ -52,16 +55,17 @@ def call(
             "type": _entities("Operator", sorted(map(str, kinds))),
             "acts_for": _entities("Operator", sorted(map(str, acts_for))),
             "by_or_for": _entities("Operator", (o for o in OPERATORS if o in kinds | acts_for)),
-            "within": sorted(tokens(_texts(facts, "operator.country"), None, None, mentioned)),
+            "within": _within((_texts(facts, "operator.country"), None, None), mentioned, excluded),
         },
         "place": {
-            "within": sorted(
-                tokens(
+            "within": _within(
+                (
                     _texts(facts, "place.country"),
                     _texts(facts, "place.subdivision"),
                     _texts(facts, "place.locality"),
-                    mentioned,
-                )
+                ),
+                mentioned,
+                excluded,
             ),
             "control": values("place.control", "Control"),
             "access": values("place.access", "Access"),
@@ -104,6 +108,10 @@ def document(calls: Iterable[str]) -> str:
     """The entities of several requests as Cedar JSON: ``Call::"0"``, ``Call::"1"``, ... Each comes as the JSON of its
     attributes."""
     return f"[{','.join(_ENTITY % (number, attributes) for number, attributes in enumerate(calls))}]"
+
+
+def _within(place: _Place, mentioned: frozenset[str], excluded: frozenset[str]) -> list[str]:
+    return sorted(tokens(*place, mentioned) | {OUTSIDE + token for token in outside(*place, excluded)})
 
 
 def _entities(kind: str, ids: Iterable[Any]) -> list[_Entity]:

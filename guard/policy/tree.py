@@ -14,9 +14,12 @@ from typing import Any, Final
 
 from guard.facts import ATTRIBUTES, parse_instant
 
-__all__ = ["FACTS_OF", "Asked", "conjuncts", "dates", "literals", "path", "reach", "read", "walk"]
+__all__ = ["FACTS_OF", "OUTSIDE", "Asked", "conjuncts", "dates", "literals", "path", "reach", "read", "walk"]
 
 Node = Any  # a Cedar expression in JSON form
+
+OUTSIDE: Final = "outside "
+"""Before a place token: the place, or the operator's country, could be another than this one."""
 
 _PLACE: Final = ("place.country", "place.subdivision", "place.locality")
 _OFFENCE: Final = tuple(name for name in ATTRIBUTES if name.startswith("use.offence.") and not name.endswith("name"))
@@ -61,13 +64,17 @@ FACTS_OF: Final[dict[str, tuple[str, ...]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What one policy asks. `services` None = any. `effective` is half-open, None = no such end."""
+    """What one policy asks. `services` None = any. `effective` is half-open, None = no such end.
+
+    `places` are place tokens however they are asked for; `outside` those of them asked for as "could be outside".
+    """
 
     paths: frozenset[str]
     facts: frozenset[str]
     held: frozenset[str]
     spent: frozenset[str]
     places: frozenset[str]
+    outside: frozenset[str]
     instants: tuple[datetime, ...]
     years: frozenset[int]
     threshold_ppm: frozenset[int]
@@ -98,12 +105,14 @@ def read(conditions: list[dict[str, Any]]) -> Asked:
     def values(*names: str) -> frozenset[Any]:
         return frozenset(value for name in names for value in by_path.get(name, ()))
 
+    named = values("place.within", "operator.within")
     return Asked(
         paths=frozenset(by_path),
         facts=frozenset(fact for name in by_path for fact in FACTS_OF.get(name, ())),
         held=values("held"),
         spent=values("spent"),
-        places=values("place.within", "operator.within"),
+        places=frozenset(token.removeprefix(OUTSIDE) for token in map(str, named)),
+        outside=frozenset(str(token).removeprefix(OUTSIDE) for token in named if str(token).startswith(OUTSIDE)),
         instants=tuple(sorted(instants)),
         years=values("offence.max_years.min", "offence.max_years.max"),
         threshold_ppm=values("threshold_ppm.min", "threshold_ppm.max"),
@@ -185,9 +194,10 @@ def _in_force(node: Node) -> tuple[datetime | None, datetime | None]:
     if "||" in node:
         (a, b), (c, d) = _in_force(node["||"]["left"]), _in_force(node["||"]["right"])
         return (None if a is None or c is None else min(a, c)), (None if b is None or d is None else max(b, d))
-    if ">=" in node and path(node[">="]["left"]) == "at.to":
+    # A forbid asks whether its time could have come (`at.to >= start`), a permit whether it certainly has.
+    if ">=" in node and path(node[">="]["left"]) in ("at.to", "at.from"):
         return next(iter(dates(node[">="]["right"])), None), None
-    if "<" in node and path(node["<"]["left"]) == "at.from":
+    if "<" in node and path(node["<"]["left"]) in ("at.from", "at.to"):
         return None, next(iter(dates(node["<"]["right"])), None)
     return None, None
 
