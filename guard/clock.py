@@ -42,6 +42,11 @@ class Clock:
         self._read = read
         self._lock = threading.Lock()
 
+    def has_passed(self, instant_ns: int) -> None:
+        """Learns of an instant that has certainly passed, in nanoseconds since 1970 UTC."""
+        with self._lock:
+            self._mark = max(self._mark, instant_ns)
+
     def now(self) -> Reading:
         """The time and its trust. Believed readings never go back."""
         if self._given is not None:

@@ -23,7 +23,7 @@ from guard.pictures import Pictures, sources_of
 if TYPE_CHECKING:
     from guard.clock import Reading
     from guard.facts import Reason
-    from guard.policy import Ruling
+    from guard.policy import Engine, Ruling
     from guard.source import Source
 
 __all__ = ["Call"]
@@ -33,8 +33,11 @@ log = logging.getLogger("guard")
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
 _STRICTNESS = {Verdict.ALLOW: 0, Verdict.REDACT: 1, Verdict.DENY: 2}
-_ROUNDS = 2
-"""How often a call is judged at most: once, and once more where its record took longer than a frame may be old."""
+_LATE_ROUNDS = 2
+"""How often a call is judged where its record takes longer than a frame may be old: once, and once more."""
+
+_ROUNDS = 8
+"""How often a call is judged at most: again, too, wherever the policy was reloaded before it was released."""
 
 
 class Call:
@@ -51,6 +54,7 @@ class Call:
         "args",
         "arrived_ns",
         "decision",
+        "engines",
         "fault",
         "id",
         "judges",
@@ -83,12 +87,15 @@ class Call:
         self.fault: str | None = None
         self.decision: Decision | None = None
         self.reading: Reading | None = None
+        self.engines: dict[Source, Engine] = {}
 
     def pass_through(self) -> Arguments:
         """The arguments that the callee may have. Raises `Denied` or `GuardFault`; nothing was called then."""
+        late = 0
         for _ in range(_ROUNDS):
             self.fault = None
             self.pictures = None
+            self.engines = {}
             judged_ns = time.monotonic_ns()
             try:
                 decision, arguments = self._judge()
@@ -104,14 +111,25 @@ class Call:
             self._record(decision)
             if decision.verdict is Verdict.DENY or arguments is None or decision.fault is not None:
                 raise self._refusal(decision)
+            if self._is_overtaken():
+                why = "the policy was reloaded again and again while this call was judged"
+                continue
             waited_s = (time.monotonic_ns() - judged_ns) / 1e9
             if waited_s <= self.source.max_age_s:
                 self._tell(decision)
                 return arguments
-        self.fault = f"judging and recording took {waited_s:.2f} s, longer than max_age_s = {self.source.max_age_s:g}"
+            why = f"judging and recording took {waited_s:.2f} s, longer than max_age_s = {self.source.max_age_s:g}"
+            late += 1
+            if late == _LATE_ROUNDS:
+                break
+        self.fault = why
         decision = self._broken()
         self._record(decision)
         raise self._refusal(decision)
+
+    def _is_overtaken(self) -> bool:
+        """Whether another policy came into force since this call was judged: the decision is void then."""
+        return any(judge.guard.engine is not engine for judge, engine in self.engines.items())
 
     def _tell(self, decision: Decision) -> None:
         if self.seen is not None:
@@ -128,7 +146,9 @@ class Call:
         action = self.action
         if action is None:
             action = self.source.intended_action()
-        columns = [judge.column(action, self.service, reading) for judge in self.judges]
+        # The whole call is judged by one policy, whatever is reloaded meanwhile.
+        self.engines = {judge: judge.guard.engine for judge in self.judges}
+        columns = [judge.column(action, self.service, reading, engine) for judge, engine in self.engines.items()]
         faces: int | None = None
         arguments: Arguments = (self.args, self.kwargs)
         if True in [column.hinges_on_faces for column in columns]:
@@ -236,6 +256,7 @@ class Call:
     ) -> Decision:
         reading = self.reading or (time.time_ns(), "disbelieved")
         reasons: tuple[Reason, ...] = () if ruling is None else ruling.reasons
+        engine = self.engines.get(judge)
         self.decision = decision = Decision(
             id=self.id,
             at=None if reading[1] == "disbelieved" else _instant(reading[0]),
@@ -249,7 +270,7 @@ class Call:
             valid_until=valid_until,
             fault=self.fault,
             latency_us=(time.perf_counter_ns() - self.arrived_ns) / 1000,
-            policy_digest=judge.guard.policy_digest,
+            policy_digest=judge.guard.policy_digest if engine is None else engine.digest,
             frame=None if self.seen is None else self.seen.index,
             explain=_nothing_lifts if ruling is None else ruling.lifted_by,
         )

@@ -36,7 +36,7 @@ class Guard:
 
     Attributes:
         config: the settings as read.
-        engine: the policy in use.
+        engine: the policy in force; `reload` puts another one in its place.
         policy_digest: sha256 over the packs in use; it stands in every decision.
         ledger: where attempted calls are recorded.
         clock: the clock that selects the version of every rule.
@@ -50,8 +50,11 @@ class Guard:
         clock: Clock,
         *,
         detector: Detector | None = None,
+        packs: Sequence[str | Path] | None = None,
     ) -> None:
         self.config = config
+        self._packs = packs
+        self._reloading = threading.Lock()
         self.engine = engine
         self.policy_digest = engine.digest
         self.ledger = ledger
@@ -124,6 +127,32 @@ class Guard:
         redacted.flags.writeable = False
         return redacted
 
+    def reload(self) -> str:
+        """Reads `[policy]` of the file and its packs again and puts them in force; gives the digest in force then.
+
+        All or nothing: the new set is read, checked and compiled first, then takes effect in one step. A call that was
+        judged by the old one and is not yet released is judged again. Raises `ConfigError` or `PolicyError` where the
+        new set is broken: the last good one stays in force. Sources with their facts, services and the ledger stay as
+        they were loaded; what the file says of them now is checked, and takes effect when the guard is loaded again.
+        """
+        with self._reloading:
+            try:
+                config = load_config(self.config.path)
+                engine = engine_of(config, self._packs)
+            except GuardError as error:
+                log.error("the policy was not reloaded, policy %s stays in force: %s", self.policy_digest[:16], error)
+                raise
+            before = self.policy_digest
+            if engine.digest == before:
+                log.info("the policy was read again and is the same, %s", before[:16])
+                return before
+            self.ledger.describe(engine.digest, engine.statement())
+            self.clock.has_passed(_ns(engine.reviewed))
+            self.engine = engine
+            self.policy_digest = engine.digest
+            log.warning("policy %s is in force instead of %s", engine.digest[:16], before[:16])
+            return engine.digest
+
     def check_open(self) -> None:
         """Raises `GuardFault` where this guard is closed."""
         if self._closed:
@@ -165,14 +194,24 @@ def load(
     cannot be written: nothing starts without any of them.
     """
     config = load_config(path)
-    engine = Engine.load(tuple(packs) if packs is not None else config.packs)
+    engine = engine_of(config, packs)
     if detector is None:
         detector = _shipped_detector(only_checked=isinstance(ledger, NullLedger))
     if ledger is None or isinstance(ledger, (str, Path)):
         file = ledger or config.ledger or config.path.parent / "decisions.db"
-        ledger = Ledger(file, policies={engine.digest: [pack.name for pack in engine.packs]})
-    past_ns = max(int(engine.reviewed.timestamp()) * 1_000_000_000, ledger.last_at_ns())
-    return Guard(config, engine, ledger, Clock(past_ns=past_ns, given=at, read=clock), detector=detector)
+        ledger = Ledger(file)
+    ledger.describe(engine.digest, engine.statement())
+    past_ns = max(_ns(engine.reviewed), ledger.last_at_ns())
+    return Guard(config, engine, ledger, Clock(past_ns=past_ns, given=at, read=clock), detector=detector, packs=packs)
+
+
+def engine_of(config: Config, packs: Sequence[str | Path] | None = None) -> Engine:
+    """The policy of a `guard.toml`, or `packs` under its settings. Raises `PolicyError`."""
+    return Engine.load(tuple(packs) if packs is not None else config.packs, config.settings)
+
+
+def _ns(instant: datetime) -> int:
+    return int(instant.timestamp()) * 1_000_000_000
 
 
 def _shipped_detector(*, only_checked: bool) -> Detector | None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from guard.facts import Faces
     from guard.frames import Seen
     from guard.guard import Guard
-    from guard.policy import Column
+    from guard.policy import Column, Engine
 
 __all__ = ["Source"]
 
@@ -35,7 +35,7 @@ R = TypeVar("R")
 
 _intent: ContextVar[tuple[Source, str] | None] = ContextVar("guard_intent", default=None)
 
-_Cell = tuple["Column", int, int]
+_Cell = tuple["Column", int, int, "Engine"]
 _FOREVER_NS = 2**63 - 1
 
 
@@ -198,7 +198,8 @@ class Source:
         return self._decide(action, service, faces, clock.now(), start)
 
     def _decide(self, action: str | None, service: str, faces: int | None, reading: Reading, start: int) -> Decision:
-        column = self.column(action, service, reading)
+        engine = self.guard.engine
+        column = self.column(action, service, reading, engine)
         ruling = column.ruling(faces)
         return Decision(
             id=decision_id(),
@@ -213,24 +214,25 @@ class Source:
             valid_until=column.valid_until,
             fault=ruling.fault,
             latency_us=(time.perf_counter_ns() - start) / 1000,
-            policy_digest=self.guard.policy_digest,
+            policy_digest=engine.digest,
             frame=None,
             explain=ruling.lifted_by,
         )
 
-    def column(self, action: str | None, service: str, reading: Reading) -> Column:
-        """The compiled verdicts of one kind of call, for as long as they stay true."""
+    def column(self, action: str | None, service: str, reading: Reading, engine: Engine | None = None) -> Column:
+        """The compiled verdicts of one kind of call, for as long as they stay true and `engine` is in force."""
+        engine = self.guard.engine if engine is None else engine
         now_ns, trust = reading
         cell = self._cells.get((action, service, trust))
-        if cell is not None and cell[1] <= now_ns < cell[2]:
+        if cell is not None and cell[3] is engine and cell[1] <= now_ns < cell[2]:
             return cell[0]
         at = None if trust == "disbelieved" else datetime.fromtimestamp(now_ns / 1e9, UTC)
-        column = self.guard.engine.column(self.facts, action, service, at)
+        column = engine.column(self.facts, action, service, at)
         first = 0 if column.valid_from is None else _ns(column.valid_from)
         until = _FOREVER_NS if column.valid_until is None else _ns(column.valid_until)
         if trust == "disbelieved":
             first, until = 0, _FOREVER_NS
-        self._cells[action, service, trust] = (column, first, until)
+        self._cells[action, service, trust] = (column, first, until, engine)
         return column
 
     def find_faces(self, picture: NDArray[Any], like: Sequence[Source] = ()) -> Faces:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from guard.errors import LedgerError
@@ -46,11 +46,19 @@ class FakeDetector:
 
 
 class MemoryLedger:
-    """Keeps entries in `entries`. `fail` set to a text makes every release refuse, as a full disk would."""
+    """Keeps entries in `entries`, and what their policies are in `policies`.
+
+    `fail` set to a text makes every release refuse, as a full disk would.
+    """
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
         self.fail: str | None = None
+        self.policies: dict[str, dict[str, Any]] = {}
+
+    def describe(self, digest: str, policy: Mapping[str, Any]) -> None:
+        """See `guard.ledger.Sink`."""
+        self.policies[digest] = dict(policy)
 
     def record(self, entry: Entry) -> None:
         """See `guard.ledger.Sink`."""

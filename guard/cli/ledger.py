@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json as jsonlib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -46,8 +46,15 @@ def show(
         why = record["fault"] or ", ".join(record["rules"]) or "no rule forbids it"
         print(
             f"{record['at']}  {record['source'] or '?'}  {record['action'] or 'unnamed'} at {record['service']}  "
-            f"{record['verdict']}  {why}"
+            f"{record['verdict']}  {why}{_settings(record['policy'])}"
         )
+
+
+def _settings(policy: dict[str, Any] | None) -> str:
+    """What the deployment had set about all rules, where that is not the default."""
+    usual = {"base": "shipped", "extra": "none"}
+    said = [f'{key} = "{policy[key]}"' for key in usual if policy[key] != usual[key]] if policy else []
+    return f"  [policy] {', '.join(said)}" if said else ""
 
 
 @ledger_app.command()

@@ -9,13 +9,14 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any, Literal
 
 from guard.errors import ConfigError
 from guard.facts import SERVICES, Facts
+from guard.policy import Settings
 
 __all__ = ["Config", "SourceConfig", "load_config"]
 
@@ -23,7 +24,7 @@ Detect = Literal["every-frame", "on-demand"]
 
 _FACT_GROUPS = ("operator", "place", "capture", "use", "gallery", "subject", "evidence")
 _SOURCE_KEYS = ("id", "detect", "min_face_px", "face_score", "max_age_s", *_FACT_GROUPS)
-_TABLES = {"policy": ("packs",), "ledger": ("path",)}
+_TABLES = {"policy": ("packs", "base", "extra", "bundle", "public_key"), "ledger": ("path",)}
 _TOP = ("policy", "operator", "source", "services", "ledger")
 
 
@@ -50,13 +51,20 @@ class SourceConfig:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """A whole `guard.toml`. Paths are absolute; `ledger` is None where the file names none."""
+    """A whole `guard.toml`. Paths are absolute; `ledger` is None where the file names none.
+
+    `settings` are `[policy] base` and `extra`. Where `bundle` is set, the packs in use are those that it lists, signed
+    with the key to `public_key`.
+    """
 
     path: Path
     packs: tuple[str | Path, ...]
     sources: Mapping[str, SourceConfig]
     services: Mapping[str, str]
     ledger: Path | None
+    settings: Settings = field(default_factory=Settings)
+    bundle: Path | None = None
+    public_key: Path | None = None
 
 
 def load_config(path: Path | str) -> Config:
@@ -73,8 +81,30 @@ def load_config(path: Path | str) -> Config:
         packs=_packs(policy.get("packs", ["all"]), path.parent, f"{name}: policy.packs"),
         sources=_sources(table, name),
         services=_services(_table(table, "services", name), f"{name}: services"),
-        ledger=(path.parent / _text(ledger["path"], f"{name}: ledger.path")).absolute() if "path" in ledger else None,
+        ledger=_path(ledger, "path", path.parent, f"{name}: ledger"),
+        settings=_settings(policy, name),
+        **_signed(policy, path.parent, f"{name}: policy"),
     )
+
+
+def _settings(policy: Mapping[str, Any], name: str) -> Settings:
+    try:
+        return Settings(**{key: policy[key] for key in ("base", "extra") if key in policy})
+    except ConfigError as error:
+        raise ConfigError(error.what, where=f"{name}: {error.where}", mend=error.mend) from None
+
+
+def _signed(policy: Mapping[str, Any], folder: Path, where: str) -> dict[str, Path | None]:
+    for key, other in (("bundle", "public_key"), ("public_key", "bundle")):
+        if key in policy and other not in policy:
+            raise ConfigError(
+                f"{key} says nothing without {other}", where=f"{where}.{key}", mend=f"name the {other} as well"
+            )
+    return {key: _path(policy, key, folder, where) for key in ("bundle", "public_key")}
+
+
+def _path(table: Mapping[str, Any], key: str, folder: Path, where: str) -> Path | None:
+    return (folder / _text(table[key], f"{where}.{key}")).absolute() if key in table else None
 
 
 def _toml(path: Path) -> dict[str, Any]:

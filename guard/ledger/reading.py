@@ -16,7 +16,8 @@ __all__ = ["read", "summary"]
 
 
 def read(path: Path | str, *, source: str | None = None, verdict: str | None = None) -> Iterator[dict[str, Any]]:
-    """The records in the order in which they were written, each with its facts.
+    """The records in the order in which they were written, each with its facts, and with the policy that it was
+    decided under: ``packs``, ``base`` and ``extra`` of its digest (None where the ledger does not say).
 
     Raises `LedgerError` where the file is missing, is no ledger, or is damaged.
     """
@@ -25,14 +26,17 @@ def read(path: Path | str, *, source: str | None = None, verdict: str | None = N
     )
     values = [value for value in (source, verdict) if value is not None]
     query = (
-        f"SELECT {', '.join('r.' + name for name in COLUMNS)}, f.json FROM records r "
-        f"JOIN facts f ON f.digest = r.facts_digest {'WHERE ' + where if where else ''} ORDER BY r.seq"
+        f"SELECT {', '.join('r.' + name for name in COLUMNS)}, f.json, p.packs, p.base, p.extra "
+        "FROM records r JOIN facts f ON f.digest = r.facts_digest "
+        f"LEFT JOIN policies p ON p.digest = r.policy_digest {'WHERE ' + where if where else ''} ORDER BY r.seq"
     )
     for row in _rows(Path(path), query, values):
         record = dict(zip(COLUMNS, row, strict=False))
         record["rules"] = json.loads(record["rules"])
         record["judged_under"] = json.loads(record["judged_under"])
-        record["facts"] = json.loads(row[len(COLUMNS)])
+        facts, packs, base, extra = row[len(COLUMNS) :]
+        record["facts"] = json.loads(facts)
+        record["policy"] = None if packs is None else {"packs": json.loads(packs), "base": base, "extra": extra}
         yield record
 
 

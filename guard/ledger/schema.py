@@ -10,7 +10,7 @@ from pathlib import Path
 
 __all__ = ["COLUMNS", "SCHEMA_VERSION", "connect", "prepare"]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 COLUMNS = (
     "id",
@@ -38,7 +38,9 @@ CREATE TABLE IF NOT EXISTS facts (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS policies (
   digest TEXT PRIMARY KEY,
-  packs  TEXT NOT NULL
+  packs  TEXT NOT NULL,
+  base   TEXT NOT NULL DEFAULT 'shipped',
+  extra  TEXT NOT NULL DEFAULT 'none'
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS records (
   seq           INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -81,12 +83,15 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
 def prepare(connection: sqlite3.Connection) -> None:
     """Makes the tables, and proves by a committed write that this file can be written at all."""
     found = connection.execute("PRAGMA user_version").fetchone()[0]
-    if found not in (0, SCHEMA_VERSION):
+    if found not in (0, 1, SCHEMA_VERSION):
         raise sqlite3.DatabaseError(f"it is of ledger version {found}, this guard writes version {SCHEMA_VERSION}")
     if found == 0 and connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
         raise sqlite3.DatabaseError("it is an SQLite file of something else, not a ledger")
     connection.execute("BEGIN IMMEDIATE")
     try:
+        if found == 1:
+            connection.execute("ALTER TABLE policies ADD COLUMN base TEXT NOT NULL DEFAULT 'shipped'")
+            connection.execute("ALTER TABLE policies ADD COLUMN extra TEXT NOT NULL DEFAULT 'none'")
         for statement in _TABLES.split(";"):
             if statement.strip():
                 connection.execute(statement)

@@ -14,13 +14,13 @@ import os
 import sqlite3
 import threading
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Protocol
+from typing import Any, Protocol
 
 from guard.errors import LedgerError
 from guard.ledger.entry import Entry
@@ -52,6 +52,10 @@ class Sink(Protocol):
         Raises `LedgerError` where a release cannot be written: the call must then not be made.
         """
 
+    def describe(self, digest: str, policy: Mapping[str, Any]) -> None:
+        """Takes what a policy digest stands for: ``packs``, ``base``, ``extra``. It is written with the first record
+        that cites it, or before."""
+
     def last_at_ns(self) -> int:
         """Instant of the newest record in nanoseconds since 1970 UTC, 0 where there is none."""
 
@@ -67,6 +71,9 @@ class NullLedger:
 
     def record(self, entry: Entry) -> None:
         raise LedgerError("this guard keeps no record, so it can release no call", mend="set [ledger] path")
+
+    def describe(self, digest: str, policy: Mapping[str, Any]) -> None:
+        return None
 
     def last_at_ns(self) -> int:
         return 0
@@ -96,14 +103,14 @@ class Ledger:
 
     Args:
         path: the file; made where it is absent, its folder must exist.
-        policies: digest to names of the packs in use, written beside the records.
+        policies: digest to what it stands for (``packs``, ``base``, ``extra``), written beside the records.
 
     Raises `LedgerError` at once where the file cannot be written, so that nothing starts without a record.
     """
 
-    def __init__(self, path: Path | str, *, policies: Mapping[str, Sequence[str]] | None = None) -> None:
+    def __init__(self, path: Path | str, *, policies: Mapping[str, Mapping[str, Any]] | None = None) -> None:
         self.path = Path(path)
-        self._policies = {digest: list(names) for digest, names in (policies or {}).items()}
+        self._policies = {digest: dict(policy) for digest, policy in (policies or {}).items()}
         self._lock = threading.Lock()
         self._closed = False
         self._failing: str | None = None
@@ -130,6 +137,10 @@ class Ledger:
     def flush(self) -> None:
         """See `Sink.flush`."""
         self._wait_for_disk(None)
+
+    def describe(self, digest: str, policy: Mapping[str, Any]) -> None:
+        """See `Sink.describe`."""
+        self._policies = {**self._policies, digest: dict(policy)}
 
     def last_at_ns(self) -> int:
         """See `Sink.last_at_ns`; read once, when the ledger was opened."""
@@ -179,6 +190,7 @@ class Ledger:
         self._kept: list[Entry] = []
         self._lost = 0
         self._known_facts: set[str] = set()
+        self._known_policies: set[str] = set()
         self._connection: sqlite3.Connection | None = None
         try:
             connection = connect(self.path)
@@ -239,12 +251,13 @@ class Ledger:
         if self._connection is None:
             self._connection = connect(self.path)
             prepare(self._connection)
-            self._connection.executemany(
-                "INSERT OR IGNORE INTO policies VALUES (?, ?)",
-                [(digest, json.dumps(names)) for digest, names in self._policies.items()],
-            )
         connection = self._connection
         connection.execute("BEGIN IMMEDIATE")
+        policies = {digest: policy for digest, policy in self._policies.items() if digest not in self._known_policies}
+        connection.executemany(
+            "INSERT OR IGNORE INTO policies (digest, packs, base, extra) VALUES (?, ?, ?, ?)",
+            [(digest, json.dumps(p["packs"]), p["base"], p["extra"]) for digest, p in policies.items()],
+        )
         fresh = {entry.decision.facts.digest: entry.decision.facts for entry in entries}
         for digest in fresh.keys() & self._known_facts:
             del fresh[digest]
@@ -255,6 +268,7 @@ class Ledger:
         connection.executemany(_INSERT, [_row(entry) for entry in entries])
         connection.execute("COMMIT")
         self._known_facts.update(fresh)
+        self._known_policies.update(policies)
         if self._lost:
             log.error(
                 "the ledger %s could not be written for so long that %d refusals have no row",

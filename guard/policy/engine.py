@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from threading import Lock
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from guard.errors import ConfigError, PolicyError
 from guard.facts import ACTIONS, SERVICES, VLM_SERVICES, Facts, Reason, Verdict, judge
@@ -99,6 +99,10 @@ class Engine:
                     where = f"{finding.file}: {finding.rule}" if finding.rule else finding.file
                     raise PolicyError(finding.what, where=where, mend=finding.mend)
         return cls(read, base, settings)
+
+    def statement(self) -> dict[str, Any]:
+        """What `digest` stands for, as records state it: the names of the packs, and the settings."""
+        return {"packs": [pack.name for pack in self.packs], **self.settings.to_json()}
 
     def column(self, facts: Facts, action: str | None, service: str | None, at: datetime | None) -> Column:
         """The verdict table's column for one call.

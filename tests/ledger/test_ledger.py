@@ -38,11 +38,11 @@ def entry(number: int, verdict: str = "deny", fault: str | None = None, purpose:
 
 def test_a_release_is_on_disk_when_record_returns(tmp_path: Path):
     path = tmp_path / "d.db"
-    with Ledger(path, policies={"p1": ["all"]}) as ledger:
+    with Ledger(path, policies={"p1": {"packs": ["all"], "base": "own", "extra": "none"}}) as ledger:
         ledger.record(entry(1, "allow"))
         with closing(sqlite3.connect(path)) as other:
             assert other.execute("SELECT id, verdict FROM records").fetchall() == [("id-1", "allow")]
-            assert other.execute("SELECT * FROM policies").fetchall() == [("p1", '["all"]')]
+            assert other.execute("SELECT * FROM policies").fetchall() == [("p1", '["all"]', "own", "none")]
 
 
 def test_denials_are_committed_within_a_second_without_waiting_for_anybody(tmp_path: Path):
