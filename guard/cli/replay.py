@@ -13,6 +13,7 @@ import typer
 
 from guard.cli.options import At, ConfigPath, Json, SourceId, instant
 from guard.cli.output import print_json
+from guard.cli.reloading import reload_on_hangup
 from guard.config import load_config
 from guard.errors import ConfigError, GuardError
 from guard.facts import ACTIONS
@@ -68,7 +69,7 @@ def replay(
         with load(config, ledger=None if configured else folder / _LEDGER, at=day) as guard:
             judged = _source(guard, source, service)
             far_end = open_matcher(matcher, gallery=gallery, model=model)
-            with _progress(opened) as advance, Stop().listening() as stop:
+            with _progress(opened) as advance, Stop().listening() as stop, reload_on_hangup(guard):
                 result = run_replay(
                     opened,
                     guard,
