@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -49,10 +50,11 @@ class Row:
 def interleave(rows: list[Row], *, seconds: float, warm_up: int = 3) -> None:
     """Runs the rows in turns until `seconds` have passed, at least `warm_up` turns uncounted and three counted.
 
-    The order changes from turn to turn, so that no row always pays for what the row before it left in the caches.
+    Every turn has an order of its own, so that no row always pays for what the row before it left in the caches.
     """
-    for turn in range(warm_up):
-        for row in _rotated(rows, turn):
+    shuffled = random.Random(20240501)
+    for _ in range(warm_up):
+        for row in rows:
             for _ in range(row.per_turn):
                 row.faces = row.work()
             row.rss_mb = rss_mb()
@@ -60,7 +62,7 @@ def interleave(rows: list[Row], *, seconds: float, warm_up: int = 3) -> None:
     end = time.perf_counter() + seconds
     turn = 0
     while turn < 3 or time.perf_counter() < end:
-        for row in _rotated(rows, turn):
+        for row in shuffled.sample(rows, len(rows)):
             samples = row.samples_us
             for _ in range(row.per_turn):
                 start = time.perf_counter_ns()
@@ -94,8 +96,3 @@ def ratios(rows: Mapping[str, Row], pairs: Mapping[str, tuple[str, str]]) -> dic
         for name, (top, bottom) in pairs.items()
         if top in rows and bottom in rows and rows[top].samples_us and rows[bottom].samples_us
     }
-
-
-def _rotated(rows: list[Row], turn: int) -> list[Row]:
-    start = turn % len(rows)
-    return rows[start:] + rows[:start]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeAlias
+
+import msgspec
 
 from guard.facts.facts import Facts
 from guard.facts.instants import format_instant
@@ -41,8 +43,7 @@ class Reason:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """One decision about one call: the verdict, the rules that forbade, and what would turn it.
 
     `at` is the instant on which it rests, None where the clock is not believed. `service` None = unknown.
@@ -65,13 +66,24 @@ class Decision:
     latency_us: float
     policy_digest: str
     frame: int | None = None
-    explain: Callable[[], Lift] | None = field(default=None, repr=False, compare=False)
+    explain: Callable[[], Lift] | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.verdict, Verdict):
             raise TypeError(f"{self.verdict!r} is no verdict")
         if self.fault is not None and self.verdict is not Verdict.DENY:
             raise ValueError("a decision with a fault is a denial")
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Decision):
+            return NotImplemented
+        return self._said() == other._said()
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    def _said(self) -> tuple[Any, ...]:
+        return tuple(getattr(self, name) for name in self.__struct_fields__ if name != "explain")
 
     @property
     def lifted_by(self) -> Lift:
@@ -82,7 +94,7 @@ class Decision:
         if self.explain is None or self.verdict is not Verdict.DENY or self.fault is not None:
             return []
         if not isinstance(self.explain, _Found):
-            object.__setattr__(self, "explain", _Found(self.explain()))
+            msgspec.structs.force_setattr(self, "explain", _Found(self.explain()))
         return self.explain()
 
     def to_json(self) -> dict[str, Any]:
@@ -105,7 +117,7 @@ class Decision:
         }
 
     def __reduce__(self) -> tuple[Any, ...]:
-        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        values = {name: getattr(self, name) for name in self.__struct_fields__}
         values["explain"] = _Found(self.lifted_by)
         return (_decision, (values,))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from dataclasses import FrozenInstanceError, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -109,9 +109,9 @@ def test_a_decision_survives_a_pickle_with_its_explanation() -> None:
 
 def test_decisions_and_reasons_cannot_be_changed() -> None:
     for thing, name in ((decision(), "verdict"), (REASON, "rule")):
-        with pytest.raises(FrozenInstanceError):
+        with pytest.raises(AttributeError):
             setattr(thing, name, Verdict.ALLOW)
-        with pytest.raises(FrozenInstanceError):
+        with pytest.raises(AttributeError):
             delattr(thing, name)
     assert replace(REASON, rule="X").rule == "X"
 

@@ -13,7 +13,7 @@ import guard
 from guard.testing import FakeClock, FakeDetector, MemoryLedger
 from tests.conftest import BOX, OFFICE, POLICE
 
-SLEEPLESS = POLICE.replace('id = "bodycam"', 'id = "bodycam"\nmax_age_s = 0.05')
+SLEEPLESS = POLICE.replace('id = "bodycam"', 'id = "bodycam"\nmax_age_s = 0.3')
 
 
 class Service:
@@ -39,7 +39,7 @@ def identify(g, service):
 
 class Slow(FakeDetector):
     def detect(self, image, **options):
-        time.sleep(0.08)
+        time.sleep(0.4)
         return super().detect(image, **options)
 
 
@@ -100,10 +100,10 @@ def test_a_failed_detector_refuses_even_what_the_facts_allow(make_guard, picture
 
 
 def test_a_late_frame_cannot_be_judged(make_guard, picture, service):
-    g = make_guard(OFFICE.replace('id = "door"', 'id = "door"\nmax_age_s = 0.05'))
+    g = make_guard(OFFICE.replace('id = "door"', 'id = "door"\nmax_age_s = 0.3'))
     call = identify(g, service)
     with g.source().frame(picture):
-        time.sleep(0.08)
+        time.sleep(0.4)
         with pytest.raises(guard.GuardFault, match="max_age_s"):
             call(picture)
     assert service.reached == 0
@@ -155,16 +155,16 @@ def test_a_slow_record_has_the_call_judged_again_and_then_refused(make_guard, pi
                 time.sleep(self.waits.pop(0) if self.waits else 0)
             super().record(entry)
 
-    text = OFFICE.replace('id = "door"', 'id = "door"\nmax_age_s = 0.05')
+    text = OFFICE.replace('id = "door"', 'id = "door"\nmax_age_s = 0.5')
     ledger = Slow()
     g = make_guard(text, ledger=ledger)
     call = identify(g, service)
-    ledger.waits = [0.08]
+    ledger.waits = [0.6]
     call(picture)
     assert service.reached == 1
     assert ledger.rounds == 2
     assert ledger.verdicts() == ["allow"]
-    ledger.waits = [0.08, 0.08]
+    ledger.waits = [0.6, 0.6]
     with pytest.raises(guard.GuardFault, match="max_age_s"):
         call(picture)
     assert service.reached == 1
