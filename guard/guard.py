@@ -15,7 +15,7 @@ from guard.clock import Clock
 from guard.config import Config, load_config
 from guard.errors import ConfigError, GuardError, GuardFault
 from guard.ledger import Ledger, NullLedger, Sink
-from guard.policy import Engine
+from guard.policy import Engine, bundle
 from guard.source import Source, check_service
 
 if TYPE_CHECKING:
@@ -206,8 +206,14 @@ def load(
 
 
 def engine_of(config: Config, packs: Sequence[str | Path] | None = None) -> Engine:
-    """The policy of a `guard.toml`, or `packs` under its settings. Raises `PolicyError`."""
-    return Engine.load(tuple(packs) if packs is not None else config.packs, config.settings)
+    """The policy of a `guard.toml`, or `packs` under its settings. Where the file names a bundle: what that lists.
+
+    Raises `PolicyError`, and `ConfigError` where the bundle or its key cannot be read.
+    """
+    engine = Engine.load(tuple(packs) if packs is not None else config.packs, config.settings)
+    if config.bundle is not None and config.public_key is not None:
+        bundle.require(engine, config.bundle, config.public_key)
+    return engine
 
 
 def _ns(instant: datetime) -> int:
