@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -17,6 +18,7 @@ from guard.cli.options import Json
 from guard.cli.output import print_json
 from guard.errors import GuardError, PolicyError
 from guard.policy import cases
+from guard.policy.coverage import by_place, by_service, coming
 from guard.policy.lint import check as lint
 from guard.policy.listing import Card, cards, packs_named, summary
 from guard.policy.packs import find
@@ -28,6 +30,7 @@ policy_app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup
 
 _COLUMNS = 100
 _FAILED = 2
+_FEW = 5
 
 
 @policy_app.callback()
@@ -40,27 +43,67 @@ policy_app.command("matrix")(matrix)
 
 @policy_app.command("list")
 def list_(json: Json = False) -> None:
-    """Lists the packs on the shelf: what they cover, how sure, and when something changes next."""
+    """Lists the packs on the shelf: what they cover, how sure, when something changes next, what is due for review."""
     now = datetime.now(UTC)
-    found = [summary(pack, now) for pack in packs_named(["all"])]
-    if json:
-        print_json({"schema": "guard.policy-list/1", "packs": [one.to_json() for one in found]})
-        return
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for column in ("pack", "layer", "rules", "covers", "sure", "next change"):
-        justify: Literal["left", "right"] = "right" if column == "rules" else "left"
-        table.add_column(column, justify=justify, overflow="fold", no_wrap=column in ("pack", "next change"))
-    for one in found:
-        sure = ", ".join(f"{count} {mark}" for mark, count in one.sure.items())
-        change = f"{one.next_change:%Y-%m-%d}" if one.next_change else "none known"
-        table.add_row(one.name, one.layer, str(len(one.rules)), one.covers, sure, change)
-    _console().print(table)
+    packs = packs_named(["all"])
+    found = [summary(pack, now) for pack in packs]
+    places, services, changes = by_place(packs), by_service(packs), coming(packs, now)
     due = [rule for one in found for rule in one.due]
+    if json:
+        print_json(
+            {
+                "schema": "guard.policy-list/1",
+                "packs": [one.to_json() for one in found],
+                "coverage": {
+                    "places": [cover.to_json() for cover in places],
+                    "services": [cover.to_json() for cover in services],
+                },
+                "changes": [change.to_json() for change in changes],
+                "review_due": due,
+            }
+        )
+        return
+    console = _console()
+    rows = [
+        (
+            one.name,
+            one.layer,
+            str(len(one.rules)),
+            one.covers,
+            ", ".join(f"{count} {mark}" for mark, count in one.sure.items()),
+            f"{one.next_change:%Y-%m-%d}" if one.next_change else "none known",
+        )
+        for one in found
+    ]
+    console.print(_table(("pack", "layer", "rules", "covers", "sure", "next change"), rows))
+    covered = [(cover.of, str(len(cover.rules)), ", ".join(cover.parts)) for cover in places]
+    console.print("", _table(("place", "rules", "parts of it that rules name"), covered), sep="\n")
+    covered = [(cover.of, str(len(cover.rules)), _few(cover.packs)) for cover in services]
+    console.print("", _table(("service", "rules", "in packs"), covered), sep="\n")
+    if changes:
+        days = [(f"{change.at:%Y-%m-%d}", change.rule, change.what, change.pack) for change in changes]
+        console.print("", _table(("day", "rule", "what", "pack"), days), sep="\n")
+    else:
+        print("\nNo rule has a date that lies ahead.")
     print(
         f"\n{len(found)} packs, {sum(len(one.rules) for one in found)} rules. `guard policy show PACK` prints a pack."
     )
-    if due:
-        print(f"Not reviewed for a year: {', '.join(due)}.")
+    print(f"Not reviewed for a year: {', '.join(due)}." if due else "Every rule was reviewed within the year.")
+
+
+def _few(packs: Sequence[str]) -> str:
+    return ", ".join(packs) if len(packs) <= _FEW else f"{len(packs)} packs"
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    whole = ("pack", "next change", "place", "service", "day", "rule")
+    for column in columns:
+        justify: Literal["left", "right"] = "right" if column == "rules" else "left"
+        table.add_column(column, justify=justify, overflow="fold", no_wrap=column in whole)
+    for row in rows:
+        table.add_row(*row)
+    return table
 
 
 @policy_app.command()
