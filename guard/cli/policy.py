@@ -13,11 +13,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from guard.cli.bundle import Base, Extra, keygen, settings_of, sign, verify
 from guard.cli.matrix import matrix
 from guard.cli.options import Json
 from guard.cli.output import print_json
 from guard.errors import GuardError, PolicyError
-from guard.policy import cases
+from guard.policy import Engine, cases
 from guard.policy.coverage import by_place, by_service, coming
 from guard.policy.lint import check as lint
 from guard.policy.listing import Card, cards, packs_named, summary
@@ -39,6 +40,8 @@ def policy() -> None:
 
 
 policy_app.command("matrix")(matrix)
+for _command in (keygen, sign, verify):
+    policy_app.command()(_command)
 
 
 @policy_app.command("list")
@@ -141,12 +144,13 @@ def show(
 @policy_app.command()
 def check(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Policy packs, *.cedar.")],
+    base: Base = "shipped",
     json: Json = False,
 ) -> None:
     """Checks packs without running them: schema, ids, sources, places, rules that could never speak."""
     for file in files:
         _must_be_a_file(file)
-    found = lint(files)
+    found = lint(files, permits=settings_of(base, "none").own)
     errors = sum(finding.level == "error" for finding in found)
     if json:
         listed = [
@@ -167,13 +171,15 @@ def run_cases(
     packs: Annotated[
         list[str] | None, typer.Option(help="Packs to judge by, names or paths; repeat or separate by commas.")
     ] = None,
+    base: Base = "shipped",
+    extra: Extra = "none",
     json: Json = False,
 ) -> None:
     """Runs the cases of a file: verdict, what would lift it, and one of the rules behind it."""
     named = [name for text in packs or ["all"] for name in text.split(",") if name]
     _must_be_a_file(file)
     _must_exist(named, "--packs")
-    result = cases.run(file, named)
+    result = cases.run(file, named, engine=Engine.load(named, settings_of(base, extra)))
     if json:
         print_json(result)
     else:
