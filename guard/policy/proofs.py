@@ -96,8 +96,12 @@ def _liftings(branch: Policy) -> Iterator[tuple[str, Callable[[Facts], Facts]]]:
                 excepted = {str(value) for value in literals(node["containsAll"]["left"])}
                 fact = FACTS_OF[asked][0]
                 # The lint refuses a rule that excepts every value, since it could never match.
-                ordinary: str | bool = next(value for value in reversed(VOCABULARY[fact]) if str(value) not in excepted)
+                ordinary = next(value for value in _values(fact) if str(value) not in excepted)
                 yield fact, partial(_with, fact, ordinary)
+
+
+def _values(fact: str) -> tuple[str | bool, ...]:
+    return tuple(VOCABULARY[fact])
 
 
 def _with(name: str, value: str | bool, facts: Facts) -> Facts:
