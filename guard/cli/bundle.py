@@ -78,9 +78,7 @@ def verify(
     public_key: Annotated[Path, typer.Option(help="The public key of whoever signed it.", show_default=False)],
     packs: Annotated[
         list[str] | None,
-        typer.Option(
-            help="The packs to hold against it, repeatable; else those it names, beside the bundle or shipped."
-        ),
+        typer.Option(help="Packs to hold against it, by commas; else those it names, shipped or beside the bundle."),
     ] = None,
     json: Json = False,
 ) -> None:
@@ -91,7 +89,8 @@ def verify(
         with wrong_option("--public-key"):
             manifest = bundle.opened(file, public_key)
         settings = Settings(**manifest["settings"])
-        bundle.require(Engine.load(packs or _beside(file, manifest["packs"]), settings), file, public_key)
+        named = [name for text in packs or [] for name in text.split(",") if name]
+        bundle.require(Engine.load(named or _beside(file, manifest["packs"]), settings), file, public_key)
     except PolicyError as error:
         problem = error
     if json:

@@ -103,9 +103,10 @@ def words_of(value: str) -> str:
 
 
 def phrases(policy: Mapping[str, Any]) -> Phrases:
-    """Puts one policy (its JSON form, as `cedarpy.policies_to_json_str` gives it) into words."""
+    """Puts one policy (its JSON form, as `cedarpy.policies_to_json_str` gives it) into words. A permit says so."""
+    permits = policy["effect"] == "permit"
     found: dict[str, list[str]] = {column: [] for column in _COLUMNS}
-    found["what"].append(_actions(policy["action"]))
+    found["what"].append(f"{'PERMITS ' if permits else ''}{_actions(policy['action'])}")
     for condition in policy["conditions"]:
         if condition["kind"] == "unless":
             found["unless"].append(_exception(condition["body"]))
@@ -116,6 +117,8 @@ def phrases(policy: Mapping[str, Any]) -> Phrases:
     found["who"] = found["who"] or ["anybody"]
     found["where"] = found["where"] or ["anywhere"]
     found["when"] = found["when"] or ["at any time"]
+    if permits:
+        found["unless"] = found["unless"] or ["nothing stands against it but a rule that forbids"]
     return Phrases(**{column: tuple(found[column]) for column in _COLUMNS})
 
 
@@ -139,6 +142,8 @@ def _demand(atom: Mapping[str, Any]) -> tuple[str, str]:
         name = path(operands["left"])
         if name is not None:
             return _membership(name, literals(operands["right"]))
+    if operator == "containsAll" and (name := path(operands["right"])) is not None:
+        return _certain(name, literals(operands["left"]))
     if operator in (">=", ">", "<", "<=", "=="):
         return _comparison(operator, operands)
     return "when", _as_it_stands(atom)
@@ -159,6 +164,21 @@ def _membership(name: str, values: Sequence[Any]) -> tuple[str, str]:
         return "unless", f"consent ({words_of(enough)}{'' if enough == _CONSENT[-1] else ' or better'})"
     column, pattern = _NEUTRAL.get(name, ("when", name + ": {}"))
     return column, pattern.format(_listed([words_of(str(value)) for value in values]))
+
+
+def _certain(name: str, values: Sequence[Any]) -> tuple[str, str]:
+    """What a permit demands of a fact: it is one of these for certain."""
+    if name == "subject.consent":
+        return "when", f"consent: {_listed([words_of(value) for value in values])}"
+    column, text = _membership(name, values)
+    return column, f"certainly {text}"
+
+
+def _possible(name: str, values: Sequence[Any]) -> str:
+    """What stands against a permit: the fact could be one of these."""
+    if name == "subject.consent":
+        return f"the consent could be {_listed([words_of(value) for value in values])}"
+    return f"it could be: {_membership(name, values)[1]}"
 
 
 def _comparison(operator: str, operands: Mapping[str, Any]) -> tuple[str, str]:
@@ -183,6 +203,8 @@ def _exception(body: Mapping[str, Any]) -> str:
         return joined.join(_exception(side) for side in (operands["left"], operands["right"]))
     if operator in ("contains", "containsAny") and path(operands["left"]) in ("held", "spent"):
         return _listed([_record(value) for value in literals(operands["right"])])
+    if operator in ("contains", "containsAny") and (name := path(operands["left"])) is not None:
+        return _possible(name, literals(operands["right"]))
     if operator == "containsAll":
         name = path(operands["right"])
         if name == "subject.consent":

@@ -22,6 +22,7 @@ from guard.policy import Engine, Settings, lint, packs
 from guard.policy.certainty import certainly
 from guard.policy.monotone import complaints
 from guard.policy.own import BY_DEFAULT_DENIED
+from guard.policy.phrasing import phrases
 from guard.policy.schema import schema
 from tests.policy.test_properties import BUDGET, PLACES, REDUCIBLE, SMALL, calls, known_facts, severity
 
@@ -450,3 +451,25 @@ def test_an_unknown_setting_is_refused_with_a_suggestion(settings: Any, where: s
     with pytest.raises(ConfigError) as caught:
         Settings(**settings)
     assert (caught.value.where, caught.value.mend) == (where, mend)
+
+
+# ---- in words
+
+
+@pytest.mark.parametrize(
+    ("body", "column", "text"),
+    [
+        ("", "what", "PERMITS every action"),
+        ("", "unless", "nothing stands against it but a rule that forbids"),
+        ('when { [Operator::"private"].containsAll(resource.operator["type"]) }', "who", "certainly run by private"),
+        ('when { [Consent::"explicit"].containsAll(resource.subject.consent) }', "when", "consent: explicit"),
+        ('unless { resource.place.within.contains("outside US-OR") }', "unless", "it could be: outside US-OR"),
+        ('unless { resource.subject.consent.contains(Consent::"none") }', "unless", "the consent could be none"),
+        ("when { resource.traits.isEmpty() }", "when", "isEmpty"),
+    ],
+)
+def test_a_permit_in_words_says_that_it_permits(body: str, column: str, text: str, write_pack: Write) -> None:
+    path = write_pack(body)
+    path.write_text(path.read_text().replace("forbid", "permit"))
+    (policy,) = packs.parse(path).policies
+    assert any(text in phrase for phrase in getattr(phrases(policy.source), column))
