@@ -24,6 +24,7 @@ from guard.policy.lint import check as lint
 from guard.policy.listing import Card, cards, packs_named, summary
 from guard.policy.packs import find
 from guard.policy.pages import pack_page, write_page
+from guard.policy.proofs import unproved
 
 __all__ = ["policy_app"]
 
@@ -147,10 +148,14 @@ def check(
     base: Base = "shipped",
     json: Json = False,
 ) -> None:
-    """Checks packs without running them: schema, ids, sources, places, rules that could never speak."""
+    """Checks packs: schema, ids, sources, places, and that the cases beside each pack show every rule at work.
+
+    A rule needs a case that it forbids, one on each side of each of its dates, and one that each exception lifts.
+    """
     for file in files:
         _must_be_a_file(file)
-    found = lint(files, permits=settings_of(base, "none").own)
+    settings = settings_of(base, "none")
+    found = [*lint(files, permits=settings.own), *unproved(files, settings)]
     errors = sum(finding.level == "error" for finding in found)
     if json:
         listed = [
