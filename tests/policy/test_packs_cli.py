@@ -92,10 +92,16 @@ def test_show_of_no_pack_and_of_all_packs(guard):
     assert (status, "prints one pack" in err) == (1, True)
 
 
-def test_check_of_sound_packs(guard, pack: Path):
-    status, out, _ = guard("policy", "check", pack, *shipped().values())
+def test_check_of_sound_packs(guard):
+    status, out, _ = guard("policy", "check", *shipped().values())
     assert status == 0
-    assert out.endswith(f"{len(shipped()) + 1} files, 0 errors, 0 warnings\n")
+    assert out.endswith(f"{len(shipped())} files, 0 errors, 0 warnings\n")
+
+
+def test_check_of_a_pack_without_cases(guard, pack: Path):
+    status, out, _ = guard("policy", "check", pack)
+    assert status == 2
+    assert "the rule has no test; write cases beside it, in drones.cases.json" in out
 
 
 def test_check_fails_with_2_and_says_what_where_and_how_to_mend(guard, pack: Path):
