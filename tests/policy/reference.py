@@ -15,8 +15,8 @@ Readings that the vocabulary leaves to the reader, and how they are read here:
   judged by their delay, need none.
 - A record that has ended is neither held nor spent.
 - `issued` that follows from `delay_hours` and the time of use is known.
-- A record that covers an unknown fact does not count in any completion, since the vocabulary says so; a refused one is
-  spent in those completions that it covers.
+- A record that covers an unknown fact does not count in any completion, since the vocabulary says so (a country that is
+  not stated is unknown to it, whatever the subdivision says); a refused one is spent in the completions that it covers.
 - A time of use that contradicts a record is no completion. If it is known, that is a fault, and a fault denies.
 - An offence that is absent is none where the purpose is known not to be a criminal investigation.
 - A Member State counts as ``EU-Y`` too, a territory as the whole that it is part of.
@@ -185,7 +185,7 @@ def meaning(node: dict[str, Any], rule: Rule) -> Callable[[World], Any]:
 
 
 def literal(node: dict[str, Any]) -> Any:
-    value = node["Value"]
+    value: Any = node["Value"]
     value = value["__entity"]["id"] if isinstance(value, dict) else value
     return spelt_token(value) if isinstance(value, str) else value
 
@@ -223,7 +223,7 @@ def number(name: str, unit: int) -> Callable[[World], Fraction]:
 
 
 def whom(world: World) -> str:
-    return world["operator.type"] if world["operator.acts_for"] == "self" else world["operator.acts_for"]
+    return str(world["operator.type" if world["operator.acts_for"] == "self" else "operator.acts_for"])
 
 
 ATTRIBUTES: dict[str, Callable[[World], Any]] = {
@@ -563,17 +563,16 @@ def certain(name: str, allowed: set[Any], facts: Facts) -> bool:
     said = facts.get(name)
     if name == "use.traits":
         return said is not None and allowed.issuperset(said)
-    if name == "place.country" and said is None and facts.get("place.subdivision") is not None:
-        return all(code[:2] in allowed for code in several(facts["place.subdivision"]))
     return said is not None and all(same(name, value, allowed) for value in several(said))
 
 
 def agrees(covers: Covers, world: World, facts: Facts) -> bool:
     """Whether all facts that a record covers agree with the world."""
     for name, allowed in covers.items():
-        value = facts["action"] if name == "action" else world.get(name)
         if name in PLACE:
             value = world["place"][PLACE.index(name)]
+        else:
+            value = facts["action"] if name == "action" else world[name]
         if not (allowed.issuperset(value) if name == "use.traits" else same(name, value, allowed)):
             return False
     return True
