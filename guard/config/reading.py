@@ -127,16 +127,20 @@ def _sources(table: Mapping[str, Any], name: str) -> dict[str, SourceConfig]:
         raise ConfigError("no source is described", where=name, mend="add a [[source]] with an id")
     operator = _table(table, "operator", name)
     found: dict[str, SourceConfig] = {}
+    shared: dict[str, Facts] = {}
     for number, entry in enumerate(entries):
         where = f"{name}: source[{number}]"
-        source = _source(entry, operator, where)
+        source = _source(entry, operator, where, shared)
         if source.id in found:
             raise ConfigError(f"two sources are called {source.id!r}", where=f"{where}.id", mend="rename one")
         found[source.id] = source
     return found
 
 
-def _source(entry: Mapping[str, Any], operator: Mapping[str, Any], where: str) -> SourceConfig:
+def _source(
+    entry: Mapping[str, Any], operator: Mapping[str, Any], where: str, shared: dict[str, Facts]
+) -> SourceConfig:
+    """One entry. `shared` are the facts read so far: sources that state the same share one object, read once."""
     _known(entry, _SOURCE_KEYS, where)
     detect = entry.get("detect", "every-frame")
     if detect not in ("every-frame", "on-demand"):
@@ -156,9 +160,13 @@ def _source(entry: Mapping[str, Any], operator: Mapping[str, Any], where: str) -
             where=f"{where}.use.at",
             mend="remove it; `guard decide --at` and `guard replay --at` ask about another day",
         )
+    stated = repr(groups)  # tells true from 1 and an instant from its text, as the facts do
+    facts = shared.get(stated)
+    if facts is None:
+        facts = shared[stated] = Facts.parse(_instants_as_text(groups, where), where=where)
     return SourceConfig(
         id=_text(entry.get("id"), f"{where}.id"),
-        facts=Facts.parse(_instants_as_text(groups, where), where=where),
+        facts=facts,
         detect=detect,
         min_face_px=int(_number(entry.get("min_face_px", 32), f"{where}.min_face_px", low=1, high=10_000, whole=True)),
         face_score=_number(entry.get("face_score", 0.5), f"{where}.face_score", low=0.0, high=1.0),
