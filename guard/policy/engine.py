@@ -94,7 +94,7 @@ class Engine:
         base = parse(BASE, "base")
         read = [parse(path) for path in find(packs, shelf)]
         for pack in read:
-            if pack.path.is_relative_to(SHELF):
+            if pack.path.resolve().is_relative_to(SHELF.resolve()):
                 continue  # sealed: byte for byte what was validated and linted for the release
             for finding in findings(pack, permits=settings is not None and settings.own):
                 if finding.level == "error":

@@ -75,6 +75,14 @@ def test_a_shipped_pack_never_permits() -> None:
     assert any("may not permit" in finding.what for finding in lint.findings(shipped, permits=True))
 
 
+def test_a_path_that_leads_out_of_the_shelf_is_no_shipped_pack() -> None:
+    """Shipped packs are held to their seal instead of the lint; a detour over their folder earns no such trust."""
+    detour = packs.SHELF / Path(*[".."] * (len(packs.SHELF.resolve().parts) - 1)) / HOUSE.resolve().relative_to("/")
+    assert detour.resolve() == HOUSE.resolve()
+    with pytest.raises(PolicyError, match="may not permit"):
+        Engine.load([detour])
+
+
 def test_an_own_base_without_a_permit_is_refused() -> None:
     with pytest.raises(PolicyError, match="no pack permits anything"):
         Engine.load([TOY], OWN)
