@@ -17,7 +17,7 @@ from guard.errors import GuardError
 from guard.explaining import lifted_in_words
 from guard.facts import ACTIONS, SERVICES, VOCABULARY, Facts, format_instant
 from guard.init.answers import FLAGS, QUESTIONS, flag_of, one_of, read_answer, read_fact
-from guard.init.dialogue import Dialogue
+from guard.init.dialogue import Dialogue, some
 from guard.init.interview import Call, Interview, Question
 from guard.init.writing import as_toml, refuse_to_overwrite, write_new
 from guard.policy import Engine
@@ -71,8 +71,9 @@ def init(
     )
     if talk is not None:
         interview = talk.go_on(interview, skipped)
-    rows, left = _verdicts(interview), interview.questions()
-    notes = ["", "Verdicts on that day:", *map(_row, rows), *(_open(question) for question in left)]
+    left = interview.questions()
+    rows = _verdicts(interview, left)
+    notes = ["", "Verdicts on that day:", *map(_row, rows)]
     write_new(out, as_toml(source, interview.facts, now, notes), interview.facts, force=force)
     if json:
         print_json(
@@ -134,20 +135,26 @@ def _words(given: list[str] | None, allowed: tuple[str, ...], flag: str, talk: D
     return talk.words(question, allowed)
 
 
-def _verdicts(interview: Interview) -> list[dict[str, Any]]:
+def _verdicts(interview: Interview, left: list[Question]) -> list[dict[str, Any]]:
+    """The verdict on every call. What would lift a denial is worked out where no unknown fact matters to it any more:
+    before that it takes long, and the facts are what is missing first."""
     rows = []
-    for action, service in interview.calls:
-        ruling = interview.engine.column(interview.facts, action, service, interview.at).with_faces
+    for call, column in interview.engine.table(interview.facts, interview.calls, interview.at).items():
+        ruling = column.with_faces
+        unknown = [question.name for question in left if call in question.calls]
+        lifted = [] if call in interview.lost else None if unknown else ruling.lifted_by()
         rules = [reason.rule for reason in ruling.reasons]
-        row = {"action": action, "service": service, "verdict": ruling.verdict.value, "rules": rules}
-        rows.append({**row, "lifted_by": ruling.lifted_by()})
+        row = {"action": call[0], "service": call[1], "verdict": ruling.verdict.value, "rules": rules}
+        rows.append({**row, "unknown": unknown, "lifted_by": lifted})
     return rows
 
 
 def _row(row: Mapping[str, Any]) -> str:
     said = f"{row['action']} on {row['service']}: {row['verdict']}"
     if row["rules"]:
-        said += f" ({', '.join(row['rules'])})"
+        said += f" ({some(row['rules'])})"
+    if row["unknown"]:
+        return f"{said}; unknown and it matters: {some(row['unknown'])}"
     if row["verdict"] == "deny":
         lifted = row["lifted_by"]
         said += f"; lifted by {lifted_in_words(lifted)}" if lifted else "; nothing that can be supplied lifts it"
@@ -157,10 +164,6 @@ def _row(row: Mapping[str, Any]) -> str:
 def _question(question: Question) -> dict[str, Any]:
     calls = [{"action": call.action, "service": call.service} for call in question.calls]
     return {"name": question.name, "flag": flag_of(question.name), "calls": calls, "rules": list(question.rules)}
-
-
-def _open(question: Question) -> str:
-    return f"Unknown, and it matters: {question.name} ({', '.join(question.rules) or 'the verdict itself'})"
 
 
 def _values(name: str) -> str:

@@ -12,7 +12,7 @@ from guard.facts.attributes import NUMBERS, Value
 from guard.init.answers import QUESTIONS, one_of, read_answer
 from guard.init.interview import Change, Interview, Option, Question
 
-__all__ = ["Dialogue", "in_words"]
+__all__ = ["Dialogue", "in_words", "some"]
 
 _HOW: Final = "Answer (Enter = unknown; several between commas)"
 _SHOWN: Final = 5
@@ -71,8 +71,8 @@ class Dialogue:
         """Shows the question and what hinges on it; gives the values in the order of their numbers."""
         follow = f" (up to {more} more)" if more else ""
         self.tell(f"\n{QUESTIONS[question.name]}  [{question.name}]{follow}")
-        calls = _some([f"{call.action} on {call.service}" for call in question.calls])
-        self.tell(f"  hinging on it: {calls}" + (f"; rules {_some(question.rules)}" if question.rules else ""))
+        calls = some([f"{call.action} on {call.service}" for call in question.calls])
+        self.tell(f"  hinging on it: {calls}" + (f"; rules {some(question.rules)}" if question.rules else ""))
         numbered: list[Value] = []
         effects: dict[str, list[str]] = {}
         for option in question.options:
@@ -89,11 +89,11 @@ def in_words(change: Change, among: Sequence[str] | None = None) -> str:
     said = [f"{t.call.action} on {t.call.service}: {t.before.value} -> {t.after.value}" for t in change.turned]
     if len(change.silenced) > _SHOWN:
         left = [rule for rule in change.left if among is None or rule in among]
-        said.append(f"{len(change.silenced)} rules no longer forbid, left: {_some(left) or 'none'}")
+        said.append(f"{len(change.silenced)} rules no longer forbid, left: {some(left) or 'none'}")
     elif change.silenced:
         said.append(f"{', '.join(change.silenced)} no longer {'forbids' if len(change.silenced) == 1 else 'forbid'}")
     if change.eased:
-        said.append(f"{_some(change.eased)} {'forbids' if len(change.eased) == 1 else 'forbid'} less")
+        said.append(f"{some(change.eased)} {'forbids' if len(change.eased) == 1 else 'forbid'} less")
     return "; ".join(said) or NOTHING
 
 
@@ -117,6 +117,7 @@ def _label(name: str, option: Option, numbered: list[Value]) -> str:
     return f"{len(numbered)} {said}"
 
 
-def _some(words: Iterable[str]) -> str:
+def some(words: Iterable[str]) -> str:
+    """The first few of a list, and how many more there are."""
     found = list(words)
     return ", ".join(found[:_SHOWN]) + (f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else "")

@@ -29,6 +29,9 @@ _HIGHEST_CONSENT: Final = [{"type": "Consent", "id": "written_release"}]
 Fired = tuple[frozenset[str], ...]
 """For each action that a call is judged as, the ids of the policies that forbid it."""
 
+Ground = tuple[str | None, str]
+"""A policy that forbids, by its id; with the service, where it asks which one is called."""
+
 
 class Call(NamedTuple):
     """A call that is planned."""
@@ -118,28 +121,40 @@ class Interview:
 
     @cached_property
     def _fired(self) -> dict[Call, Fired]:
-        return self._judged([self.facts])[0]
+        attributes = {service: self._attributes(self.facts, service) for service in {c.service for c in self.calls}}
+        asked = [(action, attributes[call.service]) for call in self.calls for action in judged_as(call.action)]
+        answers = iter(self.engine.fired_with(asked))
+        return {call: tuple(next(answers) for _ in judged_as(call.action)) for call in self.calls}
+
+    def _attributes(self, facts: Facts, service: str) -> dict[str, Any]:
+        # Without evidence a request says the same whatever the action.
+        return self.engine.request(facts, self.calls[0].action, service, self.at)[1]
 
     @cached_property
     def _policies(self) -> list[Policy]:
-        ids = frozenset().union(*(fired for sets in self._fired.values() for fired in sets))
+        ids = frozenset().union(*(ids for sets in self._fired.values() for ids in sets))
         return [policy for id, policy in self.engine.policies.items() if id in ids]
 
-    def _judged(self, situations: Sequence[Facts], among: frozenset[str] | None = None) -> list[dict[Call, Fired]]:
-        """What forbids each call under each of these facts; one batch, since calls share their requests."""
-        asked = [(call, action) for call in self.calls for action in judged_as(call.action)]
-        questions = [
-            self.engine.request(facts, action, call.service, self.at) for facts in situations for call, action in asked
-        ]
-        answers = iter(self.engine.fired_with(questions, among))
-        return [{call: tuple(next(answers) for _ in judged_as(call.action)) for call in self.calls} for _ in situations]
+    def _ground(self, service: str, id: str) -> Ground:
+        return (service if "service" in self.engine.policies[id].asked.facts else None, id)
 
     @cached_property
-    def _options(self) -> dict[str, list[tuple[Any, Facts, dict[Call, Fired]]]]:
-        """For every unknown fact that a rule asks for: its values, the facts with each, and what forbids then."""
+    def _options(self) -> dict[str, list[tuple[Any, Facts, frozenset[Ground]]]]:
+        """For every unknown fact that a rule asks for: its values, the facts with each, and the grounds that fall away.
+
+        Only what asks for the fact is asked again, and once for all calls for which it asks the same.
+        """
         if not self._policies:
             return {}
         here = Situation(self.facts, self.calls[0].action, self.calls[0].service, self.at)
+        found: dict[str, list[tuple[Any, Facts, frozenset[Ground]]]] = {}
+        for name in self._names(here):
+            values = candidates(here, name, self._policies)
+            situations = [self.facts.replacing({name: value}) for value in values]
+            found[name] = list(zip(values, situations, self._gone(name, situations), strict=True))
+        return found
+
+    def _names(self, here: Situation) -> list[str]:
         names = [name for name in open_facts(here, self._policies) if name not in _NEVER_ASKED]
         if "use.offence" in names:
             asked = {fact for policy in self._policies for fact in policy.asked.facts}
@@ -147,21 +162,45 @@ class Interview:
             names[place : place + 1] = [part for part in _OFFENCE if part in asked]
         if any(len(fired) > 1 and fired[1] for fired in self._fired.values()) and self.facts.known(_NAMES) is None:
             names.append(_NAMES)
-        values = [(name, value) for name in names for value in candidates(here, name, self._policies)]
-        situations = [self.facts.replacing({name: value}) for name, value in values]
-        judged = self._judged(situations, frozenset(policy.id for policy in self._policies))
-        found: dict[str, list[tuple[Any, Facts, dict[Call, Fired]]]] = {}
-        for (name, value), facts, fired in zip(values, situations, judged, strict=True):
-            found.setdefault(name, []).append((value, facts, fired))
-        return found
+        return names
+
+    def _gone(self, name: str, situations: Sequence[Facts]) -> list[frozenset[Ground]]:
+        """Under each of these facts, which differ in `name` alone, the grounds that fall away."""
+        asking = {policy.id for policy in self._policies if name in policy.asked.facts}
+        asked: dict[tuple[str, str], frozenset[Ground]] = {}
+        open_grounds: set[Ground] = set()
+        for call, sets in self._fired.items():
+            for action, ids in zip(judged_as(call.action), sets, strict=True):
+                asked[action, call.service] = frozenset(self._ground(call.service, id) for id in ids & asking)
+                open_grounds |= asked[action, call.service]
+        chosen: list[tuple[tuple[str, str], frozenset[Ground]]] = []
+        while open_grounds:
+            best = max(asked, key=lambda pair: len(asked[pair] & open_grounds))
+            chosen.append((best, asked[best] & open_grounds))
+            open_grounds -= asked[best]
+        services = {service for (_, service), _ in chosen}
+        attributes = [{service: self._attributes(facts, service) for service in services} for facts in situations]
+        questions = [(action, known[service]) for known in attributes for (action, service), _ in chosen]
+        answers = iter(self.engine.fired_with(questions, asking))
+        gone: list[frozenset[Ground]] = []
+        for _ in situations:
+            left = [(grounds, next(answers)) for _, grounds in chosen]
+            gone.append(frozenset(ground for grounds, fired in left for ground in grounds if ground[1] not in fired))
+        return gone
+
+    def _without(self, gone: frozenset[Ground]) -> dict[Call, Fired]:
+        """What forbids each call once these grounds have fallen away."""
+        if not gone:
+            return self._fired
+        return {
+            call: tuple(frozenset(id for id in ids if self._ground(call.service, id) not in gone) for ids in sets)
+            for call, sets in self._fired.items()
+        }
 
     @cached_property
     def _fixed(self) -> dict[Call, Fired]:
         """Of what forbids each call, what no unknown fact, no record and no consent silences."""
-        left = dict(self._fired)
-        for options in self._options.values():
-            for _, _, fired in options:
-                left = {call: _both(left[call], fired[call]) for call in self.calls}
+        left = self._without(frozenset().union(*(gone for o in self._options.values() for _, _, gone in o)))
         return {
             call: tuple(
                 frozenset(id for id in ids if self._stays(call, action, id))
@@ -187,24 +226,20 @@ class Interview:
             return frozenset()
         return frozenset().union(*(ids for ids, stays in zip(fired, fixed, strict=True) if not stays))
 
-    def _question(self, name: str, options: list[tuple[Any, Facts, dict[Call, Fired]]]) -> Question | None:
+    def _question(self, name: str, options: list[tuple[Any, Facts, frozenset[Ground]]]) -> Question | None:
+        silenced = frozenset().union(*(gone for _, _, gone in options))
         hinging: dict[Call, frozenset[str]] = {}
         for call in self.calls:
-            pairs = [pair for _, _, fired in options for pair in zip(self._fired[call], fired[call], strict=True)]
-            silenced = frozenset().union(*(before - after for before, after in pairs))
-            turns = call not in self.lost and any(
-                _verdict(call, f[call], k) is not self.verdicts[call] for _, k, f in options
-            )
-            if turns or silenced & self._worth(call):
-                hinging[call] = silenced & self._worth(call)
-        calls = tuple(hinging)
-        if not calls:
+            worth = frozenset(id for id in self._worth(call) if self._ground(call.service, id) in silenced)
+            if worth or (name == _NAMES and self.verdicts[call] is Verdict.REDACT):
+                hinging[call] = worth
+        if not hinging:
             return None
         return Question(
             name,
-            calls,
+            tuple(hinging),
             self._rules(frozenset().union(*hinging.values())),
-            tuple(Option(v, self._is_other(name, v), self._change(fired, facts)) for v, facts, fired in options),
+            tuple(Option(v, self._is_other(name, v), self._change(self._without(gone), k)) for v, k, gone in options),
         )
 
     def _change(self, fired: Mapping[Call, Fired], facts: Facts) -> Change:
@@ -238,7 +273,3 @@ def _verdict(call: Call, fired: Fired, facts: Facts) -> Verdict:
 
 def _flat(fired: Mapping[Call, Fired]) -> frozenset[tuple[Call, int, str]]:
     return frozenset((call, i, id) for call, sets in fired.items() for i, ids in enumerate(sets) for id in ids)
-
-
-def _both(one: Fired, other: Fired) -> Fired:
-    return tuple(a & b for a, b in zip(one, other, strict=True))

@@ -297,7 +297,8 @@ def test_what_still_matters_is_named_with_its_flag_and_nothing_else(run: Run, tm
     assert {"place.subdivision": "--subdivision"}.items() <= {o["name"]: o["flag"] for o in said["unknown"]}.items()
     (row,) = said["verdicts"]
     assert (row["verdict"], row["action"], row["service"]) == ("deny", "identify", "self_hosted")
-    assert "place.subdivision" in row["lifted_by"]
+    assert row["unknown"] == [question.name for question in open_facts]
+    assert row["lifted_by"] is None
 
 
 @pytest.mark.parametrize(
