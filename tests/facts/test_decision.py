@@ -154,3 +154,10 @@ def test_faces_of_the_wrong_shape_or_type_are_refused() -> None:
         Faces(np.ones((2, 5), np.float32), np.ones(2, np.float32))
     with pytest.raises(ValueError, match="float32"):
         Faces(np.ones((2, 4), np.float64), np.ones(2, np.float32))
+
+
+def test_decisions_are_equal_by_what_they_say() -> None:
+    assert decision() == decision(explain=lambda: ["warrant"])
+    assert decision() != decision(latency_us=1e6)
+    assert decision() != "a decision"
+    assert len({decision(), decision()}) == 1
