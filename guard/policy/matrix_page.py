@@ -55,7 +55,7 @@ def _table(found: Matrix, numbers: dict[str, int]) -> str:
     head = "".join(f'<th scope="col">{_service(service)}</th>' for service in SERVICES)
     flips: dict[tuple[str, str], list[str]] = {}
     for flip in found.flips:
-        flips.setdefault((flip.action, flip.service), []).append(f"{flip.after.value} from {day(flip.at)}")
+        flips.setdefault((flip.action, flip.service), []).append(f"{flip.after.value} from {day(flip.at)[:10]}")
 
     def row(action: str) -> str:
         cells = "".join(

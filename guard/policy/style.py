@@ -42,7 +42,7 @@ th[scope=row], .day {{ white-space: nowrap; }}
 .rules thead th:nth-child(3) {{ width: 14%; }} .rules thead th:nth-child(4) {{ width: 18%; }}
 .rules thead th:nth-child(5) {{ width: 12%; }}
 .matrix th[scope=col] code {{ overflow-wrap: normal; font-weight: 400; }}
-.matrix td {{ min-width: 5rem; line-height: 1.3; }}
+.matrix td {{ min-width: 4.4rem; line-height: 1.3; }}
 .matrix small {{ display: block; color: var(--soft); font-size: .8em; }}
 .allow {{ background: var(--allow-ground); }} .allow b {{ color: var(--allow); font-weight: 500; }}
 .redact {{ background: var(--redact-ground); }} .redact b {{ color: var(--redact); }}
