@@ -4,17 +4,17 @@ All shipped packs, random facts, records and calls, half of them aimed at some r
 of rules and records. Cases that run in CI (``GUARD_EXAMPLES=10`` makes it ten times as many, with other seeds):
 
 - 1,200 known worlds: verdict, rules and fault are equal.
-- 800 requests with one to four unknown facts, among them the service, the faces and the time of use, and with facts
+- 600 requests with one to four unknown facts, among them the service, the faces and the time of use, and with facts
   that could be one of several: the engine is never laxer than all completions of the request together. With one
   unknown fact of a closed vocabulary it is as exact as with none.
-- 4,000 records, each alone, for known worlds and with a fact unknown that it is limited to: the same tokens are held,
+- 3,000 records, each alone, for known worlds and with a fact unknown that it is limited to: the same tokens are held,
   the same are spent.
 - 50 calls that are not denied, each with every attribute of the vocabulary, the service, the faces and the evidence
   made unknown in turn (1,750 cases): no verdict moves towards allow.
 
 Where the engine is stricter than the completions, it is so by design: while the time of use is unknown no record counts
 and a day lies "after the start and before the end" of everything; a rule that asks twice about facts that hang together
-(the operator's type is part of "by or for") is answered as if they did not. Of 6,400 such requests three were stricter,
+(the operator's type is part of "by or for") is answered as if they did not. Of 12,800 such requests five were stricter,
 all with an unknown time of use. The counts of each run are printed at its end.
 """
 
@@ -58,8 +58,8 @@ from tests.policy.reference import (
 
 TIMES = int(os.environ.get("GUARD_EXAMPLES", "1"))
 CALLS = 4  # per set of facts: the columns that an engine keeps are asked again
-CONCRETE, PARTIAL = 300 * CALLS, 200 * CALLS
-EVIDENCE = 4000
+CONCRETE, PARTIAL = 300 * CALLS, 150 * CALLS
+EVIDENCE = 3000
 FORGOTTEN = 50  # for each attribute
 
 
@@ -273,8 +273,8 @@ def aimed(rng: random.Random, rule: Rule) -> tuple[dict[str, Any], str, str]:
             facts["use.traits"] = rng.sample(named, min(len(named), rng.choice([0, 1, 2])))
         else:
             name = rng.choice(FACTS.get(path, (path,)))
-            if name in VOCABULARY:
-                facts[name] = rng.choice(named)
+            if name in VOCABULARY:  # what a rule names may be its exception
+                facts[name] = rng.choice(named) if rng.random() < 0.7 else value(rng, name)
             elif name == "use.offence.max_years":
                 facts[name] = rng.choice(named) + rng.choice([-1, 0])
             elif name == "use.threshold":
