@@ -12,9 +12,11 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3.14 pyth
 VERSIONS := 3.11 3.12 3.13
 PIP_INSTALL = -m pip --disable-pip-version-check install --quiet --prefer-binary
 COVERAGE ?= 100
+# Two test processes, each with whole files, so that what a module sets up once stays set up once.
+PYTEST = python -m pytest -q -n 2 --dist loadfile
 DEMO = .venv-demo/bin/guard
 
-.PHONY: help demo test test-all test-wheel test-versions test-opencv4 smoke-opencv4 lint format types bench clean
+.PHONY: help demo test test-all test-wheel test-versions test-opencv4 test-hunt smoke-opencv4 lint format types bench clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -60,7 +62,7 @@ demo: .venv-demo/.ready
 	@find demo-out -type f | sort | sed 's/^/  /'
 
 test: lint types
-	.venv/bin/python -m pytest -q --cov=guard.facts --cov=guard.policy --cov-branch --cov-report=term:skip-covered \
+	.venv/bin/$(PYTEST) --cov=guard.facts --cov=guard.policy --cov-branch --cov-report=term:skip-covered \
 		--cov-fail-under=$(COVERAGE) -m "not wheel"
 
 lint: .venv/.ready
@@ -74,17 +76,21 @@ format: .venv/.ready
 types: .venv/.ready
 	.venv/bin/mypy
 
-test-all: test test-wheel test-opencv4 test-versions
+test-all: test test-wheel test-opencv4 test-versions test-hunt
+
+# The second opinion on ten times as many calls as in `make test`.
+test-hunt: .venv/.ready
+	GUARD_EXAMPLES=10 .venv/bin/python -m pytest -q tests/policy/test_second_opinion.py
 
 # The wheel in an empty environment, in an empty folder.
 test-wheel: .venv/.ready
 	.venv/bin/python -m pytest -q -m wheel tests/packaging
 
 test-opencv4: .venv-opencv4/.ready
-	.venv-opencv4/bin/python -m pytest -q -m "not wheel"
+	.venv-opencv4/bin/$(PYTEST) -m "not wheel"
 
 smoke-opencv4: .venv-opencv4/.ready
-	.venv-opencv4/bin/python -m pytest -q -m "not wheel and not slow" tests/vision tests/replay tests/samples
+	.venv-opencv4/bin/$(PYTEST) -m "not wheel and not slow" tests/vision tests/guard tests/samples
 
 test-versions:
 	@for version in $(VERSIONS); do \
@@ -96,14 +102,17 @@ test-versions:
 .PHONY: test-one
 test-one:
 	@test -e $(ENVIRONMENT)/.ready || $(MAKE) --no-print-directory set-up PYTHON=$(PYTHON) ENVIRONMENT=$(ENVIRONMENT)
-	$(ENVIRONMENT)/bin/python -m pytest -q -m "not wheel"
+	$(ENVIRONMENT)/bin/$(PYTEST) -m "not wheel"
 
 .PHONY: set-up
 set-up:
 	$(call environment,$(ENVIRONMENT),dev$(COMMA)dlib)
 
 bench: .venv/.ready
-	.venv/bin/guard bench
+	.venv/bin/python benchmarks/cost.py
+	.venv/bin/python benchmarks/startup.py
+	.venv/bin/python benchmarks/policy.py
+	.venv/bin/python benchmarks/detector.py
 
 clean:
 	rm -rf .venv .venv-* demo-out build dist .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis
