@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from guard.config import load_config
 from guard.errors import GuardError
@@ -15,6 +16,9 @@ from guard.facts import Facts
 from guard.init.answers import as_groups
 
 __all__ = ["as_toml", "refuse_to_overwrite", "write_new"]
+
+_NO_LINKS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS})
+"""How a file system says that it knows no hard links."""
 
 
 def as_toml(source: str, facts: Facts, day: datetime, notes: Iterable[str] = ()) -> str:
@@ -70,7 +74,7 @@ def write_new(path: Path, text: str, facts: Facts, *, force: bool = False) -> No
             if force:
                 os.replace(part, path)
             else:
-                os.link(part, path)  # unlike a rename, a link never replaces what is there
+                _link(part, path, text)
         finally:
             part.unlink(missing_ok=True)
     except FileExistsError:
@@ -80,6 +84,17 @@ def write_new(path: Path, text: str, facts: Facts, *, force: bool = False) -> No
         raise GuardError(
             f"the file cannot be written: {error.strerror}", where=str(path), mend="name a place of yours with --out"
         ) from None
+
+
+def _link(part: Path, path: Path, text: str) -> None:
+    """Gives the finished file its name. Unlike a rename, a link never replaces what is there."""
+    try:
+        os.link(part, path)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
 
 
 def _toml(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import stat
@@ -337,6 +338,19 @@ def test_a_file_that_is_there_stays_as_it_was(run: Run, tmp_path: Path):
     assert path.read_text() == "mine"
     assert run("init", *OFFICE, "--yes", "--force")[0] == 0
     assert load_config(path).sources
+
+
+def test_where_there_are_no_hard_links_nothing_is_overwritten_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr("os.link", refuse)
+    path = tmp_path / "guard.toml"
+    write_new(path, as_toml("door", Facts(), AT), Facts())
+    assert load_config(path).sources.keys() == {"door"}
+    with pytest.raises(GuardError, match="there already"):
+        write_new(path, as_toml("other", Facts(), AT), Facts())
+    assert load_config(path).sources.keys() == {"door"}
 
 
 def test_a_dangling_link_is_something_that_is_there(run: Run, tmp_path: Path):
