@@ -159,5 +159,5 @@ def test_faces_of_the_wrong_shape_or_type_are_refused() -> None:
 def test_decisions_are_equal_by_what_they_say() -> None:
     assert decision() == decision(explain=lambda: ["warrant"])
     assert decision() != decision(latency_us=1e6)
-    assert decision() != "a decision"
+    assert decision().__eq__("a decision") is NotImplemented
     assert len({decision(), decision()}) == 1
