@@ -137,8 +137,9 @@ def _rows(pictures: list[NDArray[np.uint8]], police: Guard, office: Guard, disk:
     return [
         Row("bare-detector", bare),
         Row("hook-detect", hooked),
-        Row("hook-on-demand", call_denied, per_turn=20),
-        Row("authorize-cached", authorize, per_turn=20),
+        Row("hook-on-demand", call_denied, per_turn=100),
+        Row("hook-on-demand-first", call_denied),
+        Row("authorize-cached", authorize, per_turn=100),
         Row("release-commit", commit),
         Row("fsync", fsync),
     ]

@@ -61,7 +61,6 @@ CREATE TABLE IF NOT EXISTS records (
   facts_digest  TEXT NOT NULL REFERENCES facts (digest),
   latency_us    REAL NOT NULL
 );
-CREATE INDEX IF NOT EXISTS records_by_source ON records (source, at);
 """
 
 

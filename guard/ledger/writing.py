@@ -328,9 +328,12 @@ def _text(names: tuple[str | None, ...]) -> str:
 
 
 def _instant(ns: int) -> str:
-    return datetime.fromtimestamp(ns // 1_000_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%S") + (
-        f".{ns % 1_000_000_000 // 1000:06d}Z"
-    )
+    return f"{_second(ns // 1_000_000_000)}.{ns % 1_000_000_000 // 1000:06d}Z"
+
+
+@lru_cache(maxsize=64)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _newest(connection: sqlite3.Connection) -> int:

@@ -39,8 +39,9 @@ def test_the_commands_json(capsys):
     assert found["schema"] == "guard.bench/1"
     assert found["size"] == [320, 180]
     names = [row["name"] for row in found["rows"]]
-    assert names[:6] == [
-        "bare-detector", "hook-detect", "hook-on-demand", "authorize-cached", "release-commit", "fsync"
+    assert names[:7] == [
+        "bare-detector", "hook-detect", "hook-on-demand", "hook-on-demand-first", "authorize-cached",
+        "release-commit", "fsync",
     ]  # fmt: skip
     for row in found["rows"]:
         assert {"name", "p50_us", "p95_us", "p99_us", "p999_us", "fps", "faces", "rss_mb"} <= set(row)
