@@ -8,6 +8,8 @@ findings.
 
 from __future__ import annotations
 
+import difflib
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +18,11 @@ from typing import Any, Final
 import cedarpy
 
 from guard.errors import PolicyError
-from guard.facts import EVIDENCE_TOKENS, VOCABULARY
+from guard.facts import ACTIONS, EVIDENCE_TOKENS, VOCABULARY
 from guard.facts.places import COUNTRIES, is_token
 from guard.policy.monotone import complaints
 from guard.policy.packs import BASE, SHELF, Pack, Policy, parse
-from guard.policy.schema import schema
+from guard.policy.schema import enums, schema
 from guard.policy.tree import FACTS_OF, OUTSIDE, conjuncts, literals, path, walk
 
 __all__ = ["LINTS", "Finding", "check", "findings"]
@@ -66,8 +68,8 @@ def findings(pack: Pack, *, permits: bool = False) -> list[Finding]:
         Finding(
             pack.path.name,
             _named(error.policy_id, order),
-            " ".join(error.error.split()).replace(f"`{error.policy_id}`", "it"),
-            "see the schema",
+            _what(error.error, error.policy_id),
+            _mend(error.error),
         )
         for error in result.errors
     ]
@@ -78,6 +80,31 @@ def findings(pack: Pack, *, permits: bool = False) -> list[Finding]:
     if not permits or pack.path.resolve().is_relative_to(SHELF.resolve()):
         found += _permits(pack)
     return found
+
+
+def _what(error: str, policy_id: str) -> str:
+    """The validator's own words, without the number that it gave the policy: the finding names the rule."""
+    text = " ".join(error.split())
+    for lead in (f"for policy `{policy_id}`: ", f"for policy `{policy_id}`, "):
+        text = text.removeprefix(lead)
+    return text
+
+
+def _mend(error: str) -> str:
+    """The nearest word of the vocabulary to the one that the validator does not know."""
+    value = re.search(r"`(?P<kind>\w+)::\"(?P<word>[^\"]*)\"`", error)
+    if value is not None:
+        known = enums().get(value["kind"], ACTIONS if value["kind"] == "Action" else ())
+        near = difflib.get_close_matches(value["word"], known, n=1)
+        return f'did you mean {value["kind"]}::"{near[0]}"?' if near else f"known are {', '.join(known) or 'none'}"
+    attribute = re.search(r"attribute `(?P<word>[\w.]+)`", error)
+    if attribute is not None:
+        near = difflib.get_close_matches(attribute["word"].rpartition(".")[2], _ATTRIBUTES, n=1)
+        return f"did you mean {near[0]}?" if near else f"the facts are {', '.join(sorted(FACTS_OF))}"
+    return "see guard/policy/guard.cedarschema"
+
+
+_ATTRIBUTES: Final = sorted({part for name in FACTS_OF for part in name.split(".")})
 
 
 def _named(policy_id: str, order: list[str]) -> str:

@@ -228,3 +228,36 @@ def test_the_reader_of_the_tree_takes_anything() -> None:
     assert list(walk(5)) == [5]
     assert read([{"kind": "when", "body": 5}]).paths == frozenset()
     assert read([{"kind": "when", "body": {"Unknown": None}}]).services is None
+
+
+WORDS = """
+@id("OWN-1.drone")
+@title("No identification from drones")
+@cite("own rule book, 1")
+@sure("text")
+@reviewed("2026-11-22")
+forbid (principal, action == Action::"identify", resource is Call)
+when { resource.mount.contains(Mount::"drone") };
+"""
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "mend"),
+    [
+        ('Mount::"drone"', 'Mount::"dron"', 'did you mean Mount::"drone"?'),
+        ('Mount::"drone"', 'Mount::"zzzz"', "known are body_worn, vehicle"),
+        ('Action::"identify"', 'Action::"identfy"', 'did you mean Action::"identify"?'),
+        ("resource.mount", "resource.mout", "did you mean mount?"),
+        ("resource.mount", "resource.qqqqqqq", "the facts are at.from"),
+        ('Mount::"drone"', 'Zzzz::"drone"', "guard.cedarschema"),
+    ],
+)
+def test_a_word_outside_the_vocabulary_is_answered_with_the_nearest(
+    tmp_path: Path, right: str, wrong: str, mend: str
+) -> None:
+    file = tmp_path / "own.cedar"
+    file.write_text(WORDS.replace(right, wrong))
+    finding = check([file])[0]
+    assert finding.rule == "OWN-1.drone"
+    assert mend in finding.mend
+    assert "policy0" not in finding.what
