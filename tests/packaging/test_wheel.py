@@ -143,7 +143,10 @@ class TestInstalled:
         result = answer(installed, "policy", "test", "cases.json", cwd=folder)
         assert result["passed"] == result["total"] > 0
         shutil.copy(cases.with_name(cases.name.removesuffix(".cases.json") + ".cedar"), folder / "pack.cedar")
+        shutil.copy(cases, folder / "pack.cases.json")
         assert run(installed, "policy", "check", "pack.cedar", cwd=folder).returncode == 0
+        matrix = answer(installed, "policy", "matrix", "--config", CALL[CALL.index("--config") + 1], cwd=folder)
+        assert matrix["schema"] == "guard.matrix/1"
 
     def test_models_and_doctor(self, installed: Path, tmp_path: Path) -> None:
         assert "yunet_s.onnx" in run(installed, "models", cwd=tmp_path).stdout
