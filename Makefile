@@ -5,8 +5,8 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 
-# The newest Python that all wheels exist for, unless you say otherwise: make test PYTHON=/opt/python/bin/python3
-PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3.14 python3; do \
+# The Python that everything was tested with where it is there, unless you say otherwise: make test PYTHON=/opt/python/bin/python3
+PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3.14 python3; do \
 	"$$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	&& echo "$$python" && break; done)
 VERSIONS := 3.11 3.12 3.13

@@ -237,7 +237,9 @@ class ContainerClip:
 
 
 def _matrix(picture: Any) -> Matrix:
-    for data in picture.side_data:
+    for entry in picture.side_data:
+        # PyAV 19 iterates over the kinds, as a mapping does; up to 18 over the entries.
+        data = entry if hasattr(entry, "type") else picture.side_data[entry]
         if data.type.name == "DISPLAYMATRIX":
             return matrix_of(bytes(data))
     return matrix_of(None)
@@ -253,7 +255,8 @@ def _created(container: Any, video: Any) -> datetime | None:
         if not text:
             continue
         try:
-            instant = datetime.fromisoformat(text)
+            # A newer FFmpeg joins a key that stands twice: "2026-...Z;2026-...Z".
+            instant = datetime.fromisoformat(text.partition(";")[0])
         except ValueError:
             continue
         if instant.tzinfo is not None and instant > _NEVER_SET:

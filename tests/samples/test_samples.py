@@ -77,7 +77,8 @@ def test_a_clip_is_h264_of_the_size_rate_and_length_it_should_be(name: str) -> N
         assert video.codec_context.pix_fmt == "yuv420p"
         assert (video.width, video.height, video.average_rate) == (clip["width"], clip["height"], clip["fps"])
         assert bool(container.streams.audio) == clip["audio"]
-        assert clip["metadata"].items() <= dict(container.metadata).items()
+        stated = {key: value.partition(";")[0] for key, value in container.metadata.items()}
+        assert clip["metadata"].items() <= stated.items()
     assert len(faces(name)) == clip["frames"]
 
 
