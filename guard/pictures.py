@@ -231,7 +231,15 @@ def sources_of(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> set[Source]:
     Raises `GuardFault` where the arguments are too many to look through: a frame of another source could be among them.
     """
     found: set[Source] = set()
-    todo: list[tuple[Any, int]] = [(item, 0) for item in (*args, *kwargs.values())]
+    todo: list[tuple[Any, int]] = []
+    for item in (*args, *kwargs.values()):
+        # A picture on its own is the ordinary call, and every frame pays for it.
+        if isinstance(item, np.ndarray):
+            source = origin_of(item)
+            if source is not None:
+                found.add(source)
+        else:
+            todo.append((item, 0))
     left = MAX_ITEMS
     while todo:
         left -= 1

@@ -56,6 +56,7 @@ class Source:
         self.min_face_px = config.min_face_px
         self.face_score = config.face_score
         self.max_age_s = config.max_age_s
+        self._seen: type[Seen] | None = None
         self.has_opened_a_frame = False
         self.pixels_matter = False
         """Whether a guarded call of this source can hinge on faces, so that frames are copied when they are judged."""
@@ -81,9 +82,11 @@ class Source:
             raise ConfigError(
                 "a capture instant needs a zone", where=f"source {self.id}", mend="datetime.now(timezone.utc)"
             )
-        from guard.frames import Seen  # with numpy: `guard decide` has no frames and does without
+        if self._seen is None:
+            from guard.frames import Seen  # with numpy: `guard decide` has no frames and does without
 
-        return Seen(self, image, at, index)
+            self._seen = Seen
+        return self._seen(self, image, at, index)
 
     @contextmanager
     def intent(self, action: str) -> Iterator[None]:
