@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from guard.autoload import export
+from guard.errors import ConfigError
+from guard.guard import latest
 from guard.integrations.registry import chosen
 from guard.integrations.watching import Coverage, watch
 
 __all__ = ["install", "uninstall", "verify"]
 
 
-def install(*names: str) -> None:
+def install(*names: str, children: bool = False) -> None:
     """Guards the known libraries in this process, whether they are imported already or later.
 
     Each call that identifies people is then judged as a call of the current frame's source (`Source.frame`); outside of
@@ -17,9 +20,16 @@ def install(*names: str) -> None:
 
     Args:
         names: the libraries, as `guard doctor` lists them; all where none is named.
+        children: also in processes that this one starts anew (spawn, forkserver, subprocess), by the file that the
+            guard loaded last came from. Forked processes are guarded in any case.
 
     Raises `ConfigError` for a library that is installed and cannot be guarded, by name; its import raises the same.
     """
+    if children:
+        guard = latest()
+        if guard is None:
+            raise ConfigError("no guard is loaded that children could load", mend="call guard.load before")
+        export(guard.config.path)
     from guard.integrations.threads import ADAPTER as THREADS
 
     watch.add([THREADS, *chosen(names).values()])

@@ -18,6 +18,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from guard.approvals import covered
+from guard.autoload import guard_of_children
 from guard.errors import Denied, GuardFault
 from guard.integrations import watching
 from guard.integrations.operation import Operation
@@ -83,7 +84,7 @@ def _source(operation: Operation) -> Source:
     seen = current_frame()
     if seen is not None:
         return seen.source
-    guard = latest()
+    guard = latest() or guard_of_children()
     if guard is None:
         fault = GuardFault(
             f"{operation.name} was refused: no guard is loaded in this process",
