@@ -27,8 +27,8 @@ __all__ = ["FILE", "LINE", "VARIABLE", "export", "guard_of_children", "is_enable
 VARIABLE = "GUARD_AUTOLOAD"
 FILE = "frguard.pth"
 LINE = Path(__file__).with_name(FILE).read_text()
-"""What stands in the file. The interpreter skips a ``.pth`` line that fails, and the program would run unguarded: so this
-one ends the process."""
+"""What stands in the file. The interpreter skips a ``.pth`` line that fails, and the program would run unguarded: this
+one ends the process instead."""
 
 _loading = threading.Lock()
 _pending: Path | None = None
