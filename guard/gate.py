@@ -23,7 +23,7 @@ from guard.pictures import Pictures, sources_of
 
 if TYPE_CHECKING:
     from guard.clock import Reading
-    from guard.facts import Reason
+    from guard.facts import Facts, Reason
     from guard.policy import Engine, Ruling
     from guard.source import Source
 
@@ -61,6 +61,7 @@ class Call:
         "broken",
         "decision",
         "engines",
+        "facts",
         "fault",
         "id",
         "judged_actions",
@@ -101,6 +102,7 @@ class Call:
         self.decision: Decision | None = None
         self.reading: Reading | None = None
         self.engines: dict[Source, Engine] = {}
+        self.facts: dict[Source, Facts] = {}
 
     def pass_through(self) -> Arguments:
         """The arguments that the callee may have. Raises `Denied` or `GuardFault`; nothing was called then."""
@@ -109,6 +111,7 @@ class Call:
             self.fault = None
             self.pictures = None
             self.engines = {}
+            self.facts = {}
             judged_ns = time.monotonic_ns()
             try:
                 decision, arguments = self._judge()
@@ -125,7 +128,7 @@ class Call:
             if decision.verdict is Verdict.DENY or arguments is None or decision.fault is not None:
                 raise self._refusal(decision)
             if self._is_overtaken():
-                why = "the policy was reloaded again and again while this call was judged"
+                why = "the policy was reloaded again and again, or the facts changed, while this call was judged"
                 continue
             waited_s = (time.monotonic_ns() - judged_ns) / 1e9
             if waited_s <= self.source.max_age_s:
@@ -145,8 +148,18 @@ class Call:
         return Approval(self.service, self.judged_actions, sealed=sealed)
 
     def _is_overtaken(self) -> bool:
-        """Whether another policy came into force since this call was judged: the decision is void then."""
-        return any(judge.guard.engine is not engine for judge, engine in self.engines.items())
+        """Whether another policy came into force, or a fact was contradicted, since this call was judged: the decision
+        is void then."""
+        if any(judge.guard.engine is not engine for judge, engine in self.engines.items()):
+            return True
+        reading, captured_ns = self.reading, self._captured_ns()
+        return reading is not None and any(
+            judge.context.facts(captured_ns, reading) is not facts for judge, facts in self.facts.items()
+        )
+
+    def _captured_ns(self) -> int | None:
+        seen = self.seen
+        return None if seen is None or seen.at is None else int(seen.at.timestamp() * 1_000_000) * 1000
 
     def _tell(self, decision: Decision) -> None:
         if self.seen is not None:
@@ -165,8 +178,13 @@ class Call:
         self.judged_actions = actions = self._intended()
         # The whole call is judged by one policy, whatever is reloaded meanwhile.
         self.engines = {judge: judge.guard.engine for judge in self.judges}
+        captured_ns = self._captured_ns()
+        self.facts = {judge: judge.context.facts(captured_ns, reading) for judge in self.judges}
         questions = [(judge, action) for judge in self.judges for action in actions]
-        columns = [judge.column(action, self.service, reading, self.engines[judge]) for judge, action in questions]
+        columns = [
+            judge.column(action, self.service, reading, self.engines[judge], self.facts[judge])
+            for judge, action in questions
+        ]
         faces: int | None = None
         arguments: Arguments = (self.args, self.kwargs)
         if True in [column.hinges_on_faces for column in columns]:
@@ -235,7 +253,7 @@ class Call:
                     self.fault = f"the detector failed: {error}"
             total = None if total is None or picture.faces is None else total + len(picture.faces)
         pictures.opaque.extend(self.opaque)
-        if not pictures.found or pictures.opaque:
+        if not pictures.found or pictures.opaque or (seen is not None and not seen.finished and seen.fault is not None):
             return None
         return total
 
@@ -283,13 +301,14 @@ class Call:
             verdict=verdict,
             faces=faces,
             reasons=reasons,
-            facts=judge.facts,
+            facts=self.facts.get(judge, judge.context.effective),
             valid_until=valid_until,
             fault=self.fault,
             latency_us=(time.perf_counter_ns() - self.arrived_ns) / 1000,
             policy_digest=judge.guard.policy_digest if engine is None else engine.digest,
             frame=None if self.seen is None else self.seen.index,
             explain=_nothing_lifts if ruling is None else ruling.lifted_by,
+            contradicted=judge.context.contradictions,
         )
         return decision
 
@@ -297,12 +316,12 @@ class Call:
         return self._decision(self.actions[0], Verdict.DENY, self.source, None, None, None)
 
     def _record(self, decision: Decision) -> None:
-        seen, reading = self.seen, self.reading or (time.time_ns(), "disbelieved")
+        reading = self.reading or (time.time_ns(), "disbelieved")
         entry = Entry(
             decision,
             reading[0],
             reading[1],
-            None if seen is None or seen.at is None else int(seen.at.timestamp() * 1_000_000) * 1000,
+            self._captured_ns(),
             [judge.id for judge in self.judges],
         )
         try:

@@ -6,14 +6,20 @@ reaches the policy.
 
 from __future__ import annotations
 
-import difflib
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any, Literal
 
+from guard.config.camera import read_camera
+from guard.config.values import guess as _guess
+from guard.config.values import known_keys as _known
+from guard.config.values import number as _number
+from guard.config.values import text as _text
+from guard.context.camera import Camera
+from guard.context.standing import NEAR_REAL_TIME_S
 from guard.errors import ConfigError
 from guard.facts import SERVICES, Facts
 from guard.policy import Settings
@@ -23,8 +29,8 @@ __all__ = ["Config", "SourceConfig", "load_config"]
 Detect = Literal["every-frame", "on-demand"]
 
 _FACT_GROUPS = ("operator", "place", "capture", "use", "gallery", "subject", "evidence")
-_SOURCE_KEYS = ("id", "detect", "min_face_px", "face_score", "max_age_s", *_FACT_GROUPS)
-_TABLES = {"policy": ("packs", "base", "extra", "bundle", "public_key"), "ledger": ("path",)}
+_SOURCE_KEYS = ("id", "detect", "min_face_px", "face_score", "max_age_s", "camera", *_FACT_GROUPS)
+_TABLES = {"policy": ("packs", "base", "extra", "bundle", "public_key", "near_real_time_s"), "ledger": ("path",)}
 _TOP = ("policy", "operator", "source", "services", "ledger")
 
 
@@ -39,6 +45,7 @@ class SourceConfig:
         min_face_px: smallest face width that matters, in source pixels.
         face_score: detection threshold, 0 to 1.
         max_age_s: seconds after which a frame can no longer be judged.
+        camera: what is said of the device: size and rate of its pictures, whether it pans, whether it is live.
     """
 
     id: str | None
@@ -47,6 +54,7 @@ class SourceConfig:
     min_face_px: int
     face_score: float
     max_age_s: float
+    camera: Camera = field(default_factory=Camera)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +62,7 @@ class Config:
     """A whole `guard.toml`. Paths are absolute; `ledger` is None where the file names none.
 
     `settings` are `[policy] base` and `extra`. Where `bundle` is set, the packs in use are those that it lists, signed
-    with the key to `public_key`.
+    with the key to `public_key`. `near_real_time_s` is how old a picture may be and its use still be nearly real-time.
     """
 
     path: Path
@@ -65,6 +73,7 @@ class Config:
     settings: Settings = field(default_factory=Settings)
     bundle: Path | None = None
     public_key: Path | None = None
+    near_real_time_s: float = NEAR_REAL_TIME_S
 
 
 def load_config(path: Path | str) -> Config:
@@ -83,6 +92,9 @@ def load_config(path: Path | str) -> Config:
         services=_services(_table(table, "services", name), f"{name}: services"),
         ledger=_path(ledger, "path", path.parent, f"{name}: ledger"),
         settings=_settings(policy, name),
+        near_real_time_s=_number(
+            policy.get("near_real_time_s", NEAR_REAL_TIME_S), f"{name}: policy.near_real_time_s", low=0.0, high=86_400.0
+        ),
         **_signed(policy, path.parent, f"{name}: policy"),
     )
 
@@ -172,6 +184,7 @@ def _source(
         min_face_px=int(_number(entry.get("min_face_px", 32), f"{where}.min_face_px", low=1, high=10_000, whole=True)),
         face_score=_number(entry.get("face_score", 0.5), f"{where}.face_score", low=0.0, high=1.0),
         max_age_s=_number(entry.get("max_age_s", 1.0), f"{where}.max_age_s", low=0.001, high=86_400.0),
+        camera=read_camera(entry.get("camera", {}), f"{where}.camera"),
     )
 
 
@@ -203,34 +216,6 @@ def _table(table: Mapping[str, Any], key: str, name: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ConfigError(f"{key} must be a table", where=f"{name}: {key}", mend=f"write [{key}]")
     return value
-
-
-def _known(table: Mapping[str, Any], keys: Iterable[str], where: str) -> None:
-    for key in table:
-        if key not in keys:
-            raise ConfigError(f"no key is called {key!r} here", where=f"{where}.{key}", mend=_guess(key, keys))
-
-
-def _guess(value: object, known: Iterable[str]) -> str:
-    known = list(known)
-    near = difflib.get_close_matches(str(value), known, n=1)
-    return f"did you mean {near[0]!r}?" if near else f"known are {', '.join(sorted(known))}"
-
-
-def _text(value: Any, where: str) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise ConfigError(
-            "a text is needed here", where=where, mend='write it between quotation marks, e.g. "bodycam-1"'
-        )
-    return value
-
-
-def _number(value: Any, where: str, *, low: float, high: float, whole: bool = False) -> float:
-    fits = isinstance(value, int) or (isinstance(value, float) and not whole)
-    if isinstance(value, bool) or not fits or not low <= value <= high:
-        kind = "a whole number" if whole else "a number"
-        raise ConfigError(f"{value!r} cannot be used here", where=where, mend=f"write {kind} from {low:g} to {high:g}")
-    return float(value)
 
 
 def _instants_as_text(value: Any, where: str) -> Any:

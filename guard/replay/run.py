@@ -122,6 +122,7 @@ class _Run:
     def all_frames(self, progress: Callable[[int], None] | None) -> None:
         """Reads the clip to its end, or to whatever ends it."""
         frames = self.clip.frames(self._video.listen if self._video is not None else None)
+        self.source.context.live = self.source.context.live or self.clip.live
         try:
             while not self.stop.asked:
                 with self.stop.waiting():
@@ -151,6 +152,8 @@ class _Run:
     def one_frame(self, frame: Frame) -> None:
         """One frame as a pipeline has it: the hook, the call, and what came of both."""
         matches: list[Match] = []
+        if not self.clip.live:
+            self.source.watch.clip_s = frame.seconds
         spent_before = self._far.spent_ns
         start = time.perf_counter_ns()
         decision: Decision | None
