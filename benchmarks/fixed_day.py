@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import cv2
+import motion_cameras
 import motion_scenes
 import numpy as np
 import render
@@ -28,7 +29,7 @@ class FixedDay:
     def __init__(self, seed: int) -> None:
         self.rng = rng = np.random.default_rng(seed)
         name = ("street", "room", "field")[seed % 3]
-        pose = motion_scenes.fixed(rng)(0.0)
+        pose = motion_cameras.fixed(rng)(0.0)
         camera = render.Camera(
             WIDTH * 2, HEIGHT * 2, float(rng.uniform(0.55, 1.0) * WIDTH * 2),
             at=(pose.x, pose.y, pose.z), yaw=pose.yaw, pitch=pose.pitch, roll=pose.roll,
@@ -51,8 +52,8 @@ class FixedDay:
             for each in cars
         ]
         self.passing: list[tuple[Floats, Floats, float, float, float, float, float]] = []
-        self.sky = np.array([motion_scenes.Drift(rng, hz)(0) for hz in (0.01,)])
-        self.clouds, self.swaying = motion_scenes.Drift(rng, 0.02), motion_scenes.Drift(rng, 0.9)
+        self.sky = np.array([motion_cameras.Drift(rng, hz)(0) for hz in (0.01,)])
+        self.clouds, self.swaying = motion_cameras.Drift(rng, 0.02), motion_cameras.Drift(rng, 0.9)
         self.level, self.rain_until, self.leaves = 1.0, -1.0, rng.normal(0, 1, (HEIGHT, WIDTH)).astype(np.float32)
 
     def pictures(self, seconds: float) -> Iterator[tuple[float, Thumbnail]]:
