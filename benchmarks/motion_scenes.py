@@ -320,7 +320,10 @@ def shows_little(picture: Picture) -> bool:
 def dark(each: int, seed: int) -> Iterator[Feed]:
     """The same cameras where there is hardly any light: `cannot-tell` is a good answer, the opposite is not."""
     for number in range(each):
-        for kind, camera, truth in (("dark, fixed", fixed, "still"), ("dark, body-worn", body_worn, "moving")):
+        for kind, camera, truth in (
+            ("dark, fixed", fixed, "still"),
+            ("dark, body-worn", MOVING["body-worn, walking"], "moving"),
+        ):
             rng = np.random.default_rng([seed, number, len(kind), 11])
             gain = float(rng.uniform(0.03, 0.12))
             run = _filmed(rng, "street", camera(rng), _passers(rng, 3, cars=True), lambda t, gain=gain: gain, noise=5.0)

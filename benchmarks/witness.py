@@ -252,10 +252,8 @@ def alarms(hours: float, seed: int) -> dict[str, Any]:
     # Exact Poisson bound: for no alarm in the time shown, 3.0 in it are excluded at 95 %.
     bound = {0: 3.0, 1: 4.74, 2: 6.3, 3: 7.75}.get(len(raised), len(raised) + 2 * np.sqrt(len(raised)) + 2)
     per_day = len(raised) / hours * 24
-    print(
-        f"{len(raised)} alarms in {hours:g} h: {per_day:.2g} a day, below {bound / hours * 24:.2g} at 95 %; {dict(said)}"
-    )
-    print(f"raised at (place, second): {raised[:20]}")
+    print(f"{len(raised)} alarms in {hours:g} h: {per_day:.2g} a day, below {bound / hours * 24:.2g} at 95 %")
+    print(f"{dict(said)}; raised at (place, second): {raised[:20]}")
     return {
         "hours": hours,
         "alarms": len(raised),
