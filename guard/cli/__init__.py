@@ -22,6 +22,7 @@ _COMMANDS = {
     "replay": ("guard.cli.replay", "replay", "Run a clip, folder, camera or stream through the guard."),
     "decide": ("guard.cli.decide", "decide", "Decide one call and explain the decision."),
     "policy": ("guard.cli.policy", "policy_app", "List, show, check and test policy packs."),
+    "source": ("guard.cli.source", "source_app", "Compare what a source says of itself with what can be seen."),
     "bench": ("guard.cli.bench", "bench", "Measure what the guard costs per frame on this machine."),
     "ledger": ("guard.cli.ledger", "ledger_app", "Look into the record."),
     "models": ("guard.cli.models", "models", "List the detector files."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -9,7 +10,7 @@ from typing import Any, Literal
 from guard.facts import Facts, format_instant
 from guard.facts.attributes import Value
 
-__all__ = ["Finding", "Standing"]
+__all__ = ["Finding", "Standing", "declared_of", "in_words", "merged", "several_in_words"]
 
 Standing = Literal["agrees", "contradicted", "cannot-tell"]
 
@@ -49,9 +50,25 @@ class Finding:
         return cls(name, declared_of(facts, name), seen, verdict, confidence, evidence)
 
     @property
+    def widens(self) -> bool:
+        """Whether what was seen is possible beside what was declared: it contradicts it, or lies across a border."""
+        if self.verdict == "contradicted":
+            return True
+        return self.verdict == "cannot-tell" and self.name.startswith("place.") and len(self.seen) > 1
+
+    @property
+    def consequence(self) -> str:
+        """What follows for the source, in words."""
+        if self.name.startswith(("camera.", "feed")):
+            return "its frames cannot be judged" if self.verdict == "contradicted" else "none"
+        if not self.widens or self.declared is None:
+            return "as declared" if self.declared is not None else "unknown stays unknown"
+        return f"judged as {in_words(self.declared)} or {several_in_words(self.seen)}"
+
+    @property
     def line(self) -> str:
         """``capture.mount: declared fixed, seen vehicle or handheld (evidence)``."""
-        return f"{self.name}: declared {_words(self.declared)}, seen {_several(self.seen)} ({self.evidence})"
+        return f"{self.name}: declared {in_words(self.declared)}, seen {several_in_words(self.seen)} ({self.evidence})"
 
     def to_json(self) -> dict[str, Any]:
         """One of the ``attributes`` of ``guard.source-check/1``."""
@@ -63,6 +80,28 @@ class Finding:
             "confidence": self.confidence,
             "evidence": self.evidence,
         }
+
+
+def merged(findings: Iterable[Finding]) -> list[Finding]:
+    """One finding a name: what contradicts outweighs what agrees, and that what cannot tell."""
+    rank = {"contradicted": 2, "agrees": 1, "cannot-tell": 0}
+    found: dict[str, Finding] = {}
+    for each in findings:
+        other = found.get(each.name)
+        if other is None:
+            found[each.name] = each
+            continue
+        first, second = sorted((other, each), key=lambda one: -rank[one.verdict])
+        same = first.verdict == second.verdict
+        found[each.name] = Finding(
+            first.name,
+            first.declared,
+            tuple(dict.fromkeys((*first.seen, *second.seen))) if same else first.seen,
+            first.verdict,
+            max(first.confidence, second.confidence) if same else first.confidence,
+            f"{first.evidence}; {second.evidence}",
+        )
+    return list(found.values())
 
 
 def declared_of(facts: Facts, name: str) -> Any:
@@ -78,13 +117,15 @@ def plain(value: Value) -> Any:
     return format_instant(value) if isinstance(value, datetime) else value
 
 
-def _words(declared: Any) -> str:
+def in_words(declared: Any) -> str:
+    """A declared value for people."""
     if declared is None:
         return "unknown"
     if isinstance(declared, dict):
-        return _several(declared["any_of"])
+        return several_in_words(declared["any_of"])
     return str(declared)
 
 
-def _several(values: Any) -> str:
+def several_in_words(values: Any) -> str:
+    """Several possible values for people."""
     return " or ".join(str(plain(value)) for value in values) or "nothing"

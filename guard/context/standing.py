@@ -114,20 +114,23 @@ class Context:
         with self._lock:
             news = [each for each in findings if self._is_news(each)]
             self.findings = {**self.findings, **{each.name: each for each in news}}
-            self._contradictions = tuple(e.line for e in self.findings.values() if e.verdict == "contradicted")
-            contradicted = {each.name: each for each in news if each.verdict == "contradicted"}
+            self._contradictions = tuple(e.line for e in self.findings.values() if e.widens)
+            contradicted = {each.name: each for each in news if each.widens}
             before = self._effective
             for finding in contradicted.values():
                 self._effective = _widened(self._effective, finding, findings)
             changed = self._effective != before
+            self._captured = _latest(self._effective)
         for finding in contradicted.values():
             log.warning("source %s: what was declared is contradicted: %s", self.source, finding.line)
         return changed
 
     def _is_news(self, finding: Finding) -> bool:
         before = self.findings.get(finding.name)
-        if before is None or before.verdict != "contradicted":
+        if before is None or before.verdict == "cannot-tell":
             return True
+        if before.verdict == "agrees":
+            return finding.verdict != "cannot-tell" or finding.widens
         return finding.verdict == "contradicted" and not set(finding.seen) <= set(before.seen)
 
     def doubt(self, names: Iterable[str], why: str) -> None:

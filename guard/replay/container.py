@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from guard._imports import native
+from guard.context.metadata import FileSays, stated_by
 from guard.errors import SourceError
 from guard.replay.clip import BrokeOff, Frame, is_address, printable
 from guard.replay.extent import missing_bytes
@@ -119,6 +120,7 @@ class ContainerClip:
         self.rate: Fraction = self._video.average_rate or self._video.guessed_rate or _DEFAULT_RATE
         self.time_base: Fraction = self._video.time_base or Fraction(1, 90_000)
         self.created = None if live else _created(container, self._video)
+        self.says: FileSays | None = None if live else stated_by(container)
         self._origin = Fraction(container.start_time or 0, av.time_base)
         self._matrix: Matrix | None = None
         self._reader: Impatient[Frame | Any] | None = None
