@@ -57,6 +57,10 @@ class Source:
         self.facts: Facts = config.facts
         self.camera = config.camera
         self.context = Context(config.id, config.facts, guard.config.near_real_time_s, live=config.camera.live)
+        if guard.config.attestation.mode != "off":
+            from guard.context.attesting import attest
+
+            attest(self.context, config.passport, guard.config.attestation)
         self.every_frame = config.detect == "every-frame"
         self.min_face_px = config.min_face_px
         self.face_score = config.face_score

@@ -13,12 +13,15 @@ from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any, Literal
 
+from guard.config.attestation import KEYS as ATTESTATION
+from guard.config.attestation import read_attestation
 from guard.config.camera import read_camera
 from guard.config.values import guess as _guess
 from guard.config.values import known_keys as _known
 from guard.config.values import number as _number
 from guard.config.values import text as _text
 from guard.context.camera import Camera
+from guard.context.passport import Attestation
 from guard.context.standing import NEAR_REAL_TIME_S
 from guard.errors import ConfigError
 from guard.facts import SERVICES, Facts
@@ -29,8 +32,11 @@ __all__ = ["Config", "SourceConfig", "load_config"]
 Detect = Literal["every-frame", "on-demand"]
 
 _FACT_GROUPS = ("operator", "place", "capture", "use", "gallery", "subject", "evidence")
-_SOURCE_KEYS = ("id", "detect", "min_face_px", "face_score", "max_age_s", "camera", *_FACT_GROUPS)
-_TABLES = {"policy": ("packs", "base", "extra", "bundle", "public_key", "near_real_time_s"), "ledger": ("path",)}
+_SOURCE_KEYS = ("id", "detect", "min_face_px", "face_score", "max_age_s", "camera", "passport", *_FACT_GROUPS)
+_TABLES = {
+    "policy": ("packs", "base", "extra", "bundle", "public_key", "near_real_time_s", *ATTESTATION),
+    "ledger": ("path",),
+}
 _TOP = ("policy", "operator", "source", "services", "ledger")
 
 
@@ -46,6 +52,7 @@ class SourceConfig:
         face_score: detection threshold, 0 to 1.
         max_age_s: seconds after which a frame can no longer be judged.
         camera: what is said of the device: size and rate of its pictures, whether it pans, whether it is live.
+        passport: the file in which somebody answers for its facts, None for none.
     """
 
     id: str | None
@@ -55,6 +62,7 @@ class SourceConfig:
     face_score: float
     max_age_s: float
     camera: Camera = field(default_factory=Camera)
+    passport: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +82,7 @@ class Config:
     bundle: Path | None = None
     public_key: Path | None = None
     near_real_time_s: float = NEAR_REAL_TIME_S
+    attestation: Attestation = field(default_factory=Attestation)
 
 
 def load_config(path: Path | str) -> Config:
@@ -88,13 +97,14 @@ def load_config(path: Path | str) -> Config:
     return Config(
         path=path.absolute(),
         packs=_packs(policy.get("packs", ["all"]), path.parent, f"{name}: policy.packs"),
-        sources=_sources(table, name),
+        sources=_sources(table, path),
         services=_services(_table(table, "services", name), f"{name}: services"),
         ledger=_path(ledger, "path", path.parent, f"{name}: ledger"),
         settings=_settings(policy, name),
         near_real_time_s=_number(
             policy.get("near_real_time_s", NEAR_REAL_TIME_S), f"{name}: policy.near_real_time_s", low=0.0, high=86_400.0
         ),
+        attestation=read_attestation(policy, path.parent, f"{name}: policy"),
         **_signed(policy, path.parent, f"{name}: policy"),
     )
 
@@ -131,7 +141,8 @@ def _toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"the file is not TOML: {error}", where=str(path), mend="mend that line") from None
 
 
-def _sources(table: Mapping[str, Any], name: str) -> dict[str, SourceConfig]:
+def _sources(table: Mapping[str, Any], path: Path) -> dict[str, SourceConfig]:
+    name = path.name
     entries = table.get("source", [])
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise ConfigError("source must be a list of tables", where=f"{name}: source", mend="write [[source]]")
@@ -142,7 +153,7 @@ def _sources(table: Mapping[str, Any], name: str) -> dict[str, SourceConfig]:
     shared: dict[str, Facts] = {}
     for number, entry in enumerate(entries):
         where = f"{name}: source[{number}]"
-        source = _source(entry, operator, where, shared)
+        source = _source(entry, operator, where, shared, path.parent)
         id = _text(source.id, f"{where}.id")
         if id in found:
             raise ConfigError(f"two sources are called {id!r}", where=f"{where}.id", mend="rename one")
@@ -151,7 +162,7 @@ def _sources(table: Mapping[str, Any], name: str) -> dict[str, SourceConfig]:
 
 
 def _source(
-    entry: Mapping[str, Any], operator: Mapping[str, Any], where: str, shared: dict[str, Facts]
+    entry: Mapping[str, Any], operator: Mapping[str, Any], where: str, shared: dict[str, Facts], folder: Path
 ) -> SourceConfig:
     """One entry. `shared` are the facts read so far: sources that state the same share one object, read once."""
     _known(entry, _SOURCE_KEYS, where)
@@ -184,6 +195,7 @@ def _source(
         min_face_px=int(_number(entry.get("min_face_px", 32), f"{where}.min_face_px", low=1, high=10_000, whole=True)),
         face_score=_number(entry.get("face_score", 0.5), f"{where}.face_score", low=0.0, high=1.0),
         max_age_s=_number(entry.get("max_age_s", 1.0), f"{where}.max_age_s", low=0.001, high=86_400.0),
+        passport=_path(entry, "passport", folder, where),
         camera=read_camera(entry.get("camera", {}), f"{where}.camera"),
     )
 

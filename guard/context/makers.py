@@ -2,8 +2,8 @@
 
 A short table, and no complete one: most recorders name nobody, and what one names can be written by anybody. So an
 entry can contradict a declared mount, and no missing entry can confirm one. `sure` says how an entry is known:
-``published`` where printouts of that maker's files are public, ``name`` where only the product's name is known, and that
-it stands in the file in these words is an assumption.
+``published`` where printouts of that maker's files are public, ``name`` where only the product's name is known, and
+that it stands in the file in these words is an assumption.
 """
 
 from __future__ import annotations

@@ -26,6 +26,7 @@ log = logging.getLogger("guard")
 NEAR_REAL_TIME_S = 600.0
 """Default of `[policy] near_real_time_s`: the law gives no number of seconds."""
 
+_NOTHING = Facts()
 _LIVE: tuple[Value, ...] = ("real_time", "near_real_time")
 
 
@@ -40,10 +41,12 @@ class Context:
     Attributes:
         declared: as given; never changes.
         findings: what was found, by name; the latest of each, a contradiction once found stays.
+        unattested: why nothing that is declared counts, or why it will not some day; None where nobody need answer.
         live: whether the frames come from a camera or a stream, as they are taken.
     """
 
     __slots__ = (
+        "_attested",
         "_captured",
         "_contradictions",
         "_effective",
@@ -54,6 +57,7 @@ class Context:
         "live",
         "near_real_time_ns",
         "source",
+        "unattested",
     )
 
     def __init__(
@@ -71,6 +75,8 @@ class Context:
         self.live = live
         self._lock = threading.Lock()
         self._effective = declared
+        self._attested: tuple[int, int] | None = None
+        self.unattested: str | None = None
         self._contradictions: tuple[str, ...] = ()
         self._timely: tuple[Facts, Facts] | None = None
         self._captured = _latest(declared)
@@ -95,6 +101,9 @@ class Context:
         A live feed, and a picture no older than the limit, are used in real time or nearly so, whatever is declared.
         Where the clock is not believed a stated time of capture excludes nothing.
         """
+        attested = self._attested
+        if attested is not None and (now[1] == "disbelieved" or not attested[0] <= now[0] < attested[1]):
+            return _NOTHING
         effective = self._effective
         captured = self._captured if captured_ns is None else captured_ns
         if not self.live and (
@@ -105,6 +114,15 @@ class Context:
         if timely is None or timely[0] is not effective:
             self._timely = timely = (effective, _used_at_once(effective))
         return timely[1]
+
+    def attest(self, valid_ns: tuple[int, int], why: str | None) -> None:
+        """From now on the facts count only within `valid_ns`, in nanoseconds since 1970 UTC; elsewhere nothing is
+        known, for the reason `why`. Where the clock is not believed it is not known either whether a passport is valid.
+        """
+        self._attested, self.unattested = valid_ns, why
+        if why is not None and valid_ns[0] >= valid_ns[1]:
+            self._contradictions = (f"nothing that it declares counts: {why}",)
+            log.warning("source %s: nothing that it declares counts: %s", self.source, why)
 
     def saw(self, *findings: Finding) -> bool:
         """Takes findings that belong together; True where they changed the facts.
