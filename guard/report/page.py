@@ -50,8 +50,8 @@ def page(result: Replay) -> str:
         _faults(result),
         _people(result),
         _latency(result),
-        _facts(result),
         _seen(result),
+        _facts(result),
         _outputs(result),
     ]
     return (

@@ -1,4 +1,4 @@
-"""What moved between two thumbnails, block by block: the measurements that the camera-motion witness weighs.
+"""What moved between two thumbnails, as a whole and block by block: the measurements that the camera-motion witness weighs.
 
 A block *stood still* if what changed in it is less than a shift of `STILL_PX` would change, after its brightness and
 contrast were evened out: light may change, a shadowless cloud pass, an exposure adapt. A block counts only where it has
@@ -39,18 +39,13 @@ _GRAIN_TO_CHANGE = 0.39
 _LEAST_STRUCTURE = 0.6
 _MOST_NOISE = 1.5
 _NOISE_KEPT = 28
-_INLIER_PX = 0.6
-_LEAST_BLOCKS = 8
+
+_MOST_CORNERS, _FEWEST_CORNERS, _CORNERS_APART_PX = 60, 8, 7
+_INLIER_PX = 0.5
+_CLEAR = 1.0
+_EDGES = np.array([[0, 0], [WIDTH, 0], [0, HEIGHT], [WIDTH, HEIGHT]], np.float32)
 
 _AREA = float(BLOCK * BLOCK)
-_CENTRES = np.stack(
-    np.meshgrid(
-        np.arange(COLUMNS, dtype=np.float32) * BLOCK + (BLOCK - 1) / 2,
-        np.arange(ROWS, dtype=np.float32) * BLOCK + (BLOCK - 1) / 2,
-    ),
-    axis=-1,
-)
-
 # Clocks are burnt into the top and the bottom of a picture, a bonnet fills the bottom: these travel with the camera.
 _IN_VIEW = np.zeros((ROWS, COLUMNS), np.bool_)
 _IN_VIEW[1:-1] = True
@@ -84,9 +79,9 @@ class Pair:
         structured: blocks (ROWS x COLUMNS) in which a shift would show.
         still: those of them that stood still.
         noise: variance of what changes where nothing moves, in grey levels squared.
-        coherent: share of the structured blocks whose motion fits one motion of the whole picture (shift, turn, zoom,
-            shear), 0 to 1.
-        moved_px: how far these blocks went, root mean square, in thumbnail pixels.
+        coherent: share of the corners followed whose motion fits one motion of the whole picture (shift, turn, zoom).
+        moved_px: how far the picture's corners go under it, root mean square, in thumbnail pixels; NaN where there was
+            too little to follow.
     """
 
     structured: Mask
@@ -133,7 +128,7 @@ class Pairs:
         self._noise.append(noise)
         structured = _IN_VIEW & (weakest > max(_LEAST_STRUCTURE, 2 * noise / STILL_PX**2))
         still = structured & (np.minimum(lately, sustained) < 1.5 * noise + STILL_PX**2 * energy / 2)
-        coherent, moved_px = _one_motion(before.thumbnail, now.thumbnail, structured)
+        coherent, moved_px = _one_motion(before, now)
         return Pair(structured, still, noise, coherent, moved_px)
 
 
@@ -176,22 +171,30 @@ def _slopes(smooth: Floats) -> tuple[Floats, Floats]:
     return np.asarray(across, np.float32), np.asarray(down, np.float32)
 
 
-def _one_motion(before: Thumbnail, after: Thumbnail, structured: Mask) -> tuple[float, float]:
-    places = _CENTRES[structured]
-    if len(places) < _LEAST_BLOCKS:
-        return 0.0, 0.0
-    moved = _means(_flow(before, after))[structured]
-    _, fits = cv2.estimateAffine2D(places, places + moved, ransacReprojThreshold=_INLIER_PX, maxIters=200)
+def _one_motion(before: Prepared, after: Prepared) -> tuple[float, float]:
+    """Corners followed by Lucas and Kanade's method, and the one shift, turn and zoom that most of them agree on: the
+    share that does, and how far the corners of the picture go under it. (0, NaN) where there is too little to follow.
+    """
+    found: Any = cv2.goodFeaturesToTrack(before.thumbnail, _MOST_CORNERS, 0.01, _CORNERS_APART_PX)
+    if found is None:
+        return 0.0, np.nan
+    places = np.asarray(found, np.float32).reshape(-1, 2)
+    blocks = (places // BLOCK).astype(np.intp)
+    # In the dark every corner is noise, and noise moves: more of the block must stand out than its grain.
+    clear = (before.variance > _CLEAR * before.grain)[blocks[:, 1], blocks[:, 0]]
+    places = places[clear & _IN_VIEW[blocks[:, 1], blocks[:, 0]]]
+    if len(places) < _FEWEST_CORNERS:
+        return 0.0, np.nan
+    window: Any = {"winSize": (11, 11), "maxLevel": 2}
+    followed, status, _ = cv2.calcOpticalFlowPyrLK(before.thumbnail, after.thumbnail, places, None, **window)  # type: ignore[call-overload]
+    kept = status[:, 0] > 0
+    if kept.sum() < _FEWEST_CORNERS:
+        return 0.0, np.nan
+    model, fits = cv2.estimateAffinePartial2D(places[kept], followed[kept], ransacReprojThreshold=_INLIER_PX)
     if not np.any(fits):
-        return 0.0, 0.0
-    chosen = moved[fits[:, 0] > 0]
-    return len(chosen) / len(places), float(np.sqrt(np.square(chosen).sum(1).mean()))
-
-
-def _flow(before: Thumbnail, after: Thumbnail) -> Floats:
-    # One for each call: it is not safe for two threads at once, and cheap to make.
-    flow: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-    return np.asarray(flow.calc(before, after, None), np.float32)
+        return 0.0, np.nan
+    moved = _EDGES @ (np.asarray(model)[:, :2].T - np.eye(2)) + np.asarray(model)[:, 2]
+    return float(fits.sum() / len(places)), float(np.sqrt(np.square(moved).sum(1).mean()))
 
 
 def _means(values: Floats) -> Floats:
