@@ -23,6 +23,7 @@ _COMMANDS = {
     "decide": ("guard.cli.decide", "decide", "Decide one call and explain the decision."),
     "policy": ("guard.cli.policy", "policy_app", "List, show, check and test policy packs."),
     "source": ("guard.cli.source", "source_app", "Compare what a source says of itself with what can be seen."),
+    "seal": ("guard.cli.seal", "seal", "Sign a clip with the facts under which it was taken."),
     "bench": ("guard.cli.bench", "bench", "Measure what the guard costs per frame on this machine."),
     "ledger": ("guard.cli.ledger", "ledger_app", "Look into the record."),
     "models": ("guard.cli.models", "models", "List the detector files."),

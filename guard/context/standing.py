@@ -151,6 +151,18 @@ class Context:
             return finding.verdict != "cannot-tell" or finding.widens
         return finding.verdict == "contradicted" and not set(finding.seen) <= set(before.seen)
 
+    def bind(self, facts: Facts, names: Iterable[str]) -> None:
+        """These facts could be what they are and what they are in `facts`; unknown in either, they are unknown."""
+        with self._lock:
+            both: dict[str, frozenset[Value] | None] = {}
+            for name in names:
+                one, other = self._effective.known(name), facts.known(name)
+                both[name] = None if one is None or other is None else one | other
+            bound = self._effective.replacing(both)
+            if bound != self._effective:
+                self._effective = bound
+                self._captured = _latest(bound)
+
     def doubt(self, names: Iterable[str], why: str) -> None:
         """These facts are unknown from now on."""
         with self._lock:
@@ -158,6 +170,7 @@ class Context:
             if doubted == self._effective:
                 return
             self._effective = doubted
+            self._captured = _latest(doubted)
         log.warning("source %s: %s", self.source, why)
 
 

@@ -8,6 +8,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from guard.context.finding import Finding, merged
+from guard.context.seal import bind
 from guard.context.statements import camera_findings, file_findings
 from guard.context.watch import mount_finding
 from guard.errors import SourceError
@@ -33,6 +34,9 @@ def begin(clip: Clip, source: Source) -> None:
     if says is not None:
         context.saw(*file_findings(context, says, source.guard.clock.now()))
         context.saw(*camera_findings(source.camera, says.size, says.fps))
+        path = getattr(clip, "path", None)
+        if path is not None:
+            context.saw(bind(context, path, source.guard.config.attestation))
     if context.live:
         seen = ("real_time", "near_real_time")
         context.saw(Finding.compared(context.declared, "use.timing", seen, 1.0, "its pictures are taken now"))

@@ -110,7 +110,7 @@ class ContainerClip:
         self.name = name
         self.stem = stem
         self.live = live
-        self._path = path
+        self.path = path
         self._patience_s = patience_s
         self._container = container
         self._video = container.streams.video[0]
@@ -223,7 +223,7 @@ class ContainerClip:
 
     def _settle(self, frames: int) -> None:
         """Says what the end of the clip hides."""
-        missing = missing_bytes(self._path) if self._path is not None else 0
+        missing = missing_bytes(self.path) if self.path is not None else 0
         if not frames:
             cause = f"the file ends {missing:,} bytes short" if missing else "nothing in it could be decoded"
             raise SourceError("the clip gives no frame", where=self.name, mend=cause)

@@ -1,4 +1,4 @@
-"""What moved between two thumbnails, as a whole and block by block: the measurements that the camera-motion witness weighs.
+"""What moved between two thumbnails, as a whole and block by block: the measurements that the witness weighs.
 
 A block *stood still* if what changed in it is less than a shift of `STILL_PX` would change, after its brightness and
 contrast were evened out: light may change, a shadowless cloud pass, an exposure adapt. A block counts only where it has

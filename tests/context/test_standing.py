@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import guard
 from guard.context import Context, Finding
+from guard.context.seal import CAPTURE_FACTS
 from guard.facts import ACTIONS, SERVICES, VOCABULARY, Facts, Verdict
 from guard.policy import Engine
 from guard.testing import FakeClock, MemoryLedger
@@ -90,6 +91,28 @@ def test_nothing_that_is_seen_turns_a_deny_into_an_allow(engine, facts, found, c
     else:
         for finding in findings:
             context.saw(finding)
+    effective = context.facts(None, (NOW_NS, "system"))
+    for faces in (0, 3):
+        before = engine.column(facts, *call, NOW).ruling(faces)
+        after = engine.column(effective, *call, NOW).ruling(faces)
+        assert SEVERITY.index(after.verdict) >= SEVERITY.index(before.verdict)
+
+
+@BUDGET
+@given(
+    facts=declared(),
+    other=declared(),
+    call=st.tuples(st.sampled_from(ACTIONS), st.sampled_from(SERVICES)),
+    what=st.sampled_from(["doubt", "bind", "attest"]),
+)
+def test_no_seal_and_no_passport_turns_a_deny_into_an_allow(engine, facts, other, call, what):
+    context = Context("cam", facts)
+    if what == "doubt":
+        context.doubt(CAPTURE_FACTS, "a seal that does not hold")
+    elif what == "bind":
+        context.bind(other, CAPTURE_FACTS)
+    else:
+        context.attest((0, 0), "no passport")
     effective = context.facts(None, (NOW_NS, "system"))
     for faces in (0, 3):
         before = engine.column(facts, *call, NOW).ruling(faces)
