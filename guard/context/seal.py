@@ -1,8 +1,8 @@
 """A clip keeps its rules: a signed sidecar states under which facts it was taken, and what was allowed then.
 
-The sidecar ``CLIP.seal.json`` binds the very bytes of the clip by a keyed digest (HMAC-SHA256, with a key of its own,
-so that a digest found elsewhere tells nobody which clip it is). Whoever plays the clip later is bound by the stricter of
-two contexts, the one that was sealed and the one that is declared now.
+The sidecar ``CLIP.seal.json`` binds the very bytes of the clip by a keyed digest (HMAC-SHA256, with a key of its own:
+a digest found elsewhere tells nobody which clip it is). Whoever plays the clip later is bound by the stricter of two
+contexts, the one that was sealed and the one that is declared now.
 """
 
 from __future__ import annotations
