@@ -52,6 +52,8 @@ class Call:
         args, kwargs: the arguments, in which its pictures are looked for.
         opaque: what the call refers to beside its arguments and cannot be looked at, in words.
         broken: why the guard cannot judge this call, known before it is judged: it is refused, and recorded.
+        rewritable: whether the redacted picture can take the place of the one that came; where it cannot (a signed
+            request), what could go out only redacted is denied.
     """
 
     __slots__ = (
@@ -69,6 +71,7 @@ class Call:
         "opaque",
         "pictures",
         "reading",
+        "rewritable",
         "seen",
         "service",
         "source",
@@ -83,6 +86,8 @@ class Call:
         kwargs: Mapping[str, Any],
         opaque: Sequence[str] = (),
         broken: str | None = None,
+        *,
+        rewritable: bool = True,
     ) -> None:
         self.arrived_ns = time.perf_counter_ns()
         self.source = source
@@ -91,6 +96,7 @@ class Call:
         self.service = service
         self.opaque = opaque
         self.broken = broken
+        self.rewritable = rewritable
         self.args = args
         self.kwargs = dict(kwargs)
         self.id = decision_id()
@@ -135,10 +141,14 @@ class Call:
             late += 1
             if late == _LATE_ROUNDS:
                 break
+        raise self.withdraw(why)
+
+    def withdraw(self, why: str) -> Denied | GuardFault:
+        """Takes back a release of which no use was made: its record becomes a fault. Gives the refusal."""
         self.fault = why
         decision = self._broken()
         self._record(decision)
-        raise self._refusal(decision)
+        return self._refusal(decision)
 
     def approval(self, *, sealed: bool) -> Approval:
         """What the release covers while the call runs; see `guard.approvals`."""
@@ -251,7 +261,7 @@ class Call:
         pictures = self.pictures
         if pictures is None:
             return verdict, None
-        if verdict is Verdict.REDACT and (not pictures.found or pictures.opaque):
+        if verdict is Verdict.REDACT and (not pictures.found or pictures.opaque or not self.rewritable):
             return Verdict.DENY, None
         for picture in pictures.found:
             if verdict is Verdict.REDACT and picture.faces is not None and len(picture.faces):
@@ -318,7 +328,7 @@ class Call:
         self._tell(decision)
         if decision.fault is not None:
             return GuardFault(partial(_fault_in_words, decision), decision=decision)
-        return Denied(partial(_denial_in_words, decision, self.pictures), decision=decision)
+        return Denied(partial(_denial_in_words, decision, self.pictures, self.rewritable), decision=decision)
 
 
 def _strictest(rulings: Sequence[Ruling]) -> int:
@@ -336,12 +346,14 @@ def _fault_in_words(decision: Decision) -> str:
     return f"{_call_in_words(decision)} was refused because the guard could not judge it: {decision.fault}"
 
 
-def _denial_in_words(decision: Decision, pictures: Pictures | None) -> str:
+def _denial_in_words(decision: Decision, pictures: Pictures | None, rewritable: bool) -> str:
     why = ", ".join(dict.fromkeys(reason.rule for reason in decision.reasons)) or "no rule permits it"
     if pictures is not None and not pictures.found:
         why += "; it may go out only redacted, and no picture was found to redact"
     elif pictures is not None and pictures.opaque:
         why += f"; it may go out only redacted, and this could not be looked at: {pictures.opaque[0]}"
+    elif pictures is not None and not rewritable:
+        why += "; it may go out only redacted, and the request cannot be rewritten"
     return f"{_call_in_words(decision)} is forbidden by {why}"
 
 
