@@ -35,5 +35,6 @@ def attempt(operation: Operation, source: Source, *, rewritable: bool = True, br
         {},
         operation.opaque,
         broken or watching.check(),
+        also=operation.also,
         rewritable=rewritable,
     )

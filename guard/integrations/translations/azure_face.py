@@ -84,16 +84,18 @@ def translate(
         return None
     steps = [step for step in found["rest"].casefold().split("/") if step]
     body = _read(body)
-    actions = _actions(method.upper(), steps, {name.casefold(): value for name, value in query.items()}, body)
+    query = {name.casefold(): value for name, value in query.items()}
+    actions = _actions(method.upper(), steps, query, body)
     if actions is None:
         return None
+    traits = _traits(query) if steps == ["detect"] else ()
     opaque = []
     if isinstance(body, Mapping):
         opaque = sorted(
             {_REFERENCES[name.casefold()] for name in body if name.casefold() in _REFERENCES and body[name]}
         )
     payload = {(): bytes(body)} if isinstance(body, (bytes, bytearray)) and body else {}
-    return Operation(f"azure_face.{_name(steps)}", SERVICE, actions, payload, opaque)
+    return Operation(f"azure_face.{_name(steps)}", SERVICE, actions, payload, opaque, traits)
 
 
 def _actions(
@@ -126,16 +128,14 @@ def _liveness(method: str, first: str) -> tuple[str, ...] | None:
 
 
 def _detect(query: Mapping[str, str]) -> tuple[str, ...]:
-    if query.get("returnfaceid", "true").strip().casefold() != "false":
-        kept: tuple[str, ...] = _UNKNOWN
-    else:
-        kept = ("detect",)
+    return ("detect",) if query.get("returnfaceid", "true").strip().casefold() == "false" else _UNKNOWN
+
+
+def _traits(query: Mapping[str, str]) -> tuple[str, ...]:
+    """What is read from each face beside where it is and how well it shows."""
     asked = {name.strip().casefold() for name in query.get("returnfaceattributes", "").split(",") if name.strip()}
-    retired = asked - _QUALITY
-    if not retired:
-        return kept
     traits = {"emotion": "emotion", "gender": "categorise"}
-    return (*kept, *sorted({traits.get(name, "attributes") for name in retired}))
+    return tuple(sorted({traits.get(name, "attributes") for name in asked - _QUALITY}))
 
 
 def _read(body: Any) -> Mapping[str, Any] | bytes | None:

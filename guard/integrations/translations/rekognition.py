@@ -8,7 +8,7 @@ deleting, listing and describing, and making an empty collection. An operation t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from guard.integrations.operation import Operation
@@ -153,17 +153,16 @@ def translate(operation: str, params: Mapping[str, Any]) -> Operation | None:
         service, actions = _SEARCHING
     else:
         service, actions = KNOWN.get(operation, _UNKNOWN)
-    if operation in _TRAIT_KEYS:
-        actions += tuple(_traits(params.get(_TRAIT_KEYS[operation])))
+    traits = _traits(params.get(_TRAIT_KEYS[operation])) if operation in _TRAIT_KEYS else ()
     found = _parts(params)
-    return Operation(f"rekognition.{operation}", service, actions, found.found, found.opaque)
+    return Operation(f"rekognition.{operation}", service, actions, found.found, found.opaque, traits)
 
 
-def _traits(asked: Any) -> Iterable[str]:
+def _traits(asked: Any) -> tuple[str, ...]:
     """What is read from each face beside where it is: age, expression and the like; emotion; gender."""
     names = [asked] if isinstance(asked, str) else list(asked or ())
     read = {trait for name in names for trait in _TRAITS.get(str(name).upper(), ("attributes",))}
-    return sorted(read)
+    return tuple(sorted(read))
 
 
 def _parts(params: Mapping[str, Any]) -> Parts:
