@@ -25,13 +25,19 @@ __all__ = ["Content", "operation_of"]
 MAX_DEPTH = 60
 MAX_ITEMS = 200_000
 
-_ADDRESSES = frozenset("imageurl imageurls videourl fileurl thumbnailurl gcsuri fileuri videouri".split())
+_ADDRESSES = frozenset(
+    ["imageurl", "imageurls", "videourl", "fileurl", "thumbnailurl", "gcsuri", "fileuri", "videouri"]
+)
 """Fields that hold an address or a data URL of a picture, a video or a file, alone, in a list, or under ``url``."""
 
-_ENCODED = frozenset("filedata bytesbase64encoded imagebytes videobytes encodedvideo b64json partialimageb64".split())
+_ENCODED = frozenset(
+    ["filedata", "bytesbase64encoded", "imagebytes", "videobytes", "encodedvideo", "b64json", "partialimageb64"]
+)
 """Fields that hold base64 or bytes."""
 
-_PICTURES = frozenset("image images mask video videos screenshot inputreference firstframe lastframe frames".split())
+_PICTURES = frozenset(
+    ["image", "images", "mask", "video", "videos", "screenshot", "inputreference", "firstframe", "lastframe", "frames"]
+)
 """Fields that hold a picture in one way or another, or the name of something else: only what reads like one counts."""
 
 _REFERENCES: Mapping[str, str] = {
@@ -40,7 +46,6 @@ _REFERENCES: Mapping[str, str] = {
     "inputfileid": "a stored file",
     "trainingfile": "a stored file",
     "validationfile": "a stored file",
-    "filename@files": "a stored file",
     "previousresponseid": "an earlier response",
     "previousinteractionid": "an earlier response",
     "cachedcontent": "cached content",
@@ -57,18 +62,46 @@ _REFERENCE_TYPES: Mapping[str, str] = {
     "container_upload": "a stored file",
 }
 _PICTURE_TYPES = frozenset(
-    "image image_url input_image image_file computer_screenshot video video_url input_video image_generation_call".split()
+    [
+        "image",
+        "image_url",
+        "input_image",
+        "image_file",
+        "computer_screenshot",
+        "video",
+        "video_url",
+        "input_video",
+        "image_generation_call",
+    ]
 )
 """The ``type`` of a part that is a picture or a video: one in which none is found is of a form that is not known."""
 
-_SOUND = frozenset("audio inputaudio".split())
+_SOUND = frozenset(["audio", "inputaudio"])
 _FOR_TOOLS = frozenset(
-    "arguments args parameters inputschema jsonschema schema responseschema responsejsonschema metadata labels "
-    "annotations citations action actions responseformat textformat textconfig groundingmetadata".split()
+    [
+        "arguments",
+        "args",
+        "parameters",
+        "inputschema",
+        "jsonschema",
+        "schema",
+        "responseschema",
+        "responsejsonschema",
+        "metadata",
+        "labels",
+        "annotations",
+        "citations",
+        "action",
+        "actions",
+        "responseformat",
+        "textformat",
+        "textconfig",
+        "groundingmetadata",
+    ]
 )
 """Fields whose insides the model reads as text, or nobody reads: names in them mean nothing here."""
 
-_TOOL_CALLS = frozenset("tool_use server_tool_use mcp_tool_use".split())
+_TOOL_CALLS = frozenset(["tool_use", "server_tool_use", "mcp_tool_use"])
 _DATA_URL = re.compile(r"\s*data:", re.IGNORECASE)
 _ADDRESS = re.compile(r"\s*[a-z][a-z0-9+.-]{1,20}://\S", re.IGNORECASE)
 _BASE64 = re.compile(r"[A-Za-z0-9+/_\-\s]{256,}={0,2}\s*\Z")
@@ -136,9 +169,9 @@ class Content:
             name, where = _plain(key), (*path, key)
             if as_text or name in _FOR_TOOLS or _is_for_tools(name, kind, role):
                 self.look(value, where, as_text=True)
-            elif name in _REFERENCES and not isinstance(value, Mapping):
+            elif name in _REFERENCES or (name == "filename" and role == "inputconfig"):
                 if value:
-                    self.refer(_REFERENCES[name])
+                    self.refer(_REFERENCES.get(name, "a stored file"))
             elif name == "data" and _is_typed(node, kind):
                 self._data(value, where, _media_type(node), kind)
             elif name in ("url", "uri") and _is_address(node, kind, role):

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Parts", "Path", "json_object", "replaced"]
+__all__ = ["Parts", "Path", "json_object", "replaced", "settled"]
 
 Path = tuple[str | int, ...]
 """Keys and indexes from the request down to a part. A step into bytes or text is a step into the JSON that it holds."""
@@ -233,6 +233,34 @@ def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     return made
 
 
+def settled(request: Any) -> Any:
+    """The request in containers of its own: what another thread does to the caller's does not reach it.
+
+    A stream is read, and put back to where it stood if it can be. Raises `ValueError` for one that gives no bytes or
+    text.
+    """
+    if isinstance(request, Mapping):
+        return {key: settled(value) for key, value in request.items()}
+    if isinstance(request, (list, tuple)):
+        return [settled(value) for value in request]
+    if isinstance(request, bytearray):
+        return bytes(request)
+    if hasattr(request, "read"):
+        return _contents(request)
+    return request
+
+
+def _contents(stream: Any) -> bytes | str:
+    can_go_back = bool(getattr(stream, "seekable", bool)())
+    start = stream.tell() if can_go_back else 0
+    contents = stream.read()
+    if can_go_back:
+        stream.seek(start)
+    if not isinstance(contents, (bytes, str)):
+        raise ValueError(f"a stream of {type(contents).__name__}")
+    return contents
+
+
 def replaced(request: Any, payload: Mapping[Path, Any]) -> Any:
     """The request with these parts in their places. What lies on the way is copied, the rest is shared."""
     if not payload:
@@ -250,11 +278,26 @@ def replaced(request: Any, payload: Mapping[Path, Any]) -> Any:
 
 
 def _replaced_in_json(body: Any, payload: Mapping[Path, Any]) -> Any:
-    inner = json_object(body)
+    try:
+        inner = json_object(body)
+    except ValueError:
+        return _replaced_in_lines(body, payload)
     if all(_at(inner, path) == value for path, value in payload.items()):
         return body
     text = json.dumps(replaced(inner, payload), ensure_ascii=False, separators=(",", ":"))
     return text if isinstance(body, str) else text.encode()
+
+
+def _replaced_in_lines(body: Any, payload: Mapping[Path, Any]) -> Any:
+    """JSON lines, as in a batch file: the first step of a path is the line's number."""
+    end: Any = "\n" if isinstance(body, str) else b"\n"
+    lines = (body if isinstance(body, str) else bytes(body)).split(end)
+    below: dict[Any, dict[Path, Any]] = {}
+    for path, value in payload.items():
+        below.setdefault(path[0], {})[path[1:]] = value
+    for number, inner in below.items():
+        lines[number] = _replaced_in_json(lines[number], inner)
+    return end.join(lines)
 
 
 def _at(node: Any, path: Path) -> Any:
