@@ -34,7 +34,7 @@ def attempt(operation: Operation, source: Source, *, rewritable: bool = True, br
         (operation.payload,),
         {},
         operation.opaque,
-        broken or watching.check(),
+        broken or operation.broken or watching.check(),
         also=operation.also,
         rewritable=rewritable,
     )

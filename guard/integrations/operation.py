@@ -26,6 +26,7 @@ class Operation:
             makes the faces unknown, and a call that would have to be redacted is denied.
         also: actions that the call does in any case, beside the one that it could be, e.g. ``emotion`` where a face is
             enrolled and its expression read in one call. `Source.intent` does not narrow them away.
+        broken: why the adapter could not read the call, None where it could: it is refused then, and recorded.
     """
 
     name: str
@@ -34,3 +35,4 @@ class Operation:
     payload: Any = None
     opaque: Sequence[str] = ()
     also: Sequence[str] = ()
+    broken: str | None = None

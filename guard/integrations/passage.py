@@ -68,6 +68,8 @@ async def passage_async(operation: Operation, refuse: Refuse = plain) -> AsyncIt
 
 def _is_covered(operation: Operation) -> bool:
     """Whether it is a part of a call that was released: what it could be, and all that it does besides."""
+    if operation.broken is not None:
+        return False
     return covered(operation.service, operation.actions) and all(
         covered(operation.service, (action,)) for action in operation.also
     )
@@ -86,7 +88,7 @@ def _call(operation: Operation) -> Call:
         (operation.payload,),
         {},
         operation.opaque,
-        watching.check(),
+        operation.broken or watching.check(),
         also=operation.also,
     )
 

@@ -38,3 +38,12 @@ def test_a_released_call_covers_it_only_if_that_was_judged(make_guard, picture):
         assert len(g.ledger.entries) == 1
         with pytest.raises(guard.Denied):
             go(READING)
+
+
+def test_what_an_adapter_could_not_read_is_refused_inside_a_released_call_too(make_guard, picture):
+    g = make_guard(OFFICE)
+    garbled = Operation("toy.detect", "azure_face", ("detect",), broken="the request is garbled")
+    with g.source().frame(picture), passage(Operation("toy.detect", "azure_face", ("detect",))):
+        with pytest.raises(guard.GuardFault, match="garbled"):
+            go(garbled)
+        assert g.ledger.verdicts() == ["allow", "fault"]

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 from guard.integrations.operation import Operation
 from guard.integrations.translations.parts import Parts
 
-__all__ = ["OPERATIONS", "operation_at", "translate"]
+__all__ = ["OPERATIONS", "WHOLE_BODY", "operation_at", "translate"]
 
 OPERATIONS: Mapping[str, tuple[str, ...]] = {
     "Converse": ("messages", "system", "additionalModelRequestFields", "promptVariables"),
@@ -36,6 +36,9 @@ OPERATIONS: Mapping[str, tuple[str, ...]] = {
 }
 """The operations that hand something to a model, and the parameters in which it stands. What a knowledge base or an
 agent of the account fetches by itself is not seen here."""
+
+WHOLE_BODY = frozenset({"InvokeModel", "InvokeModelWithResponseStream"})
+"""The operations whose parameter `body` is the whole body of the request; of the others it holds the parameters."""
 
 _ANTHROPIC = re.compile(r"(?:^|[./:])anthropic\.", re.IGNORECASE)
 _ADDRESSES = re.compile(r"/model/(?P<model>[^/]+)/(?P<verb>[a-z-]+)/?\Z")
