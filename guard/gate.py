@@ -354,10 +354,10 @@ def _fault_in_words(decision: Decision) -> str:
 
 def _denial_in_words(decision: Decision, pictures: Pictures | None, rewritable: bool) -> str:
     why = ", ".join(dict.fromkeys(reason.rule for reason in decision.reasons)) or "no rule permits it"
-    if pictures is not None and not pictures.found:
-        why += "; it may go out only redacted, and no picture was found to redact"
-    elif pictures is not None and pictures.opaque:
+    if pictures is not None and pictures.opaque:
         why += f"; it may go out only redacted, and this could not be looked at: {pictures.opaque[0]}"
+    elif pictures is not None and not pictures.found:
+        why += "; it may go out only redacted, and no picture was found to redact"
     elif pictures is not None and pictures.shows_faces_in_a_video:
         why += "; it may go out only redacted, and a video cannot be redacted"
     elif pictures is not None and not rewritable:
