@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any
@@ -36,13 +36,13 @@ class Span:
 
     Attributes:
         client: whose call it is.
-        release: what was let through stays so until this is closed.
+        release: an `ExitStack`, or an `AsyncExitStack`: what was let through stays so until it is closed.
         is_judged: whether the call's parameters have been judged.
     """
 
     __slots__ = ("_print", "client", "is_judged", "is_over", "release")
 
-    def __init__(self, client: object, release: ExitStack) -> None:
+    def __init__(self, client: object, release: Any) -> None:
         self.client = client
         self.release = release
         self.is_judged = False
@@ -64,7 +64,7 @@ def _print(request: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 @contextmanager
-def spanning(client: object, release: ExitStack) -> Iterator[Span]:
+def spanning(client: object, release: Any) -> Iterator[Span]:
     """Makes it the span of the running code."""
     span = Span(client, release)
     token = _span.set(span)

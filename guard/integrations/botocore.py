@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any
 
 from guard.integrations import aws
 from guard.integrations.hooks import Adapter, Hook
+from guard.integrations.operation import Operation
 from guard.integrations.passage import passage, passage_async
+from guard.integrations.refusals import Refuse
 from guard.integrations.translations.parts import replaced
 
 __all__ = ["ADAPTER"]
@@ -62,25 +64,30 @@ def _sent(original: Callable[..., Any]) -> Callable[..., Any]:
         if not aws.is_judged(operation_model.service_model):
             return original(self, operation_model, request_dict)
         span = aws.current_span()
-        if span is not None:
-            if span.is_for(request_dict):
-                return original(self, operation_model, request_dict)
-            span.release.close()  # it is not what was judged
+        if span is not None and span.is_for(request_dict):
+            return original(self, operation_model, request_dict)
         operation = aws.read_request(operation_model, request_dict, self.host)
         if operation is None:
             return original(self, operation_model, request_dict)
         refuse = aws.refusal(operation_model.name)
-        if not inspect.iscoroutinefunction(self._send_request):
-            with passage(operation, refuse) as payload:
-                return original(self, operation_model, aws.request_with(operation_model, request_dict, payload))
-
-        async def later() -> Any:  # aiobotocore's endpoint inherits this method
-            async with passage_async(operation, refuse) as payload:
-                return await original(self, operation_model, aws.request_with(operation_model, request_dict, payload))
-
-        return later()
+        if inspect.iscoroutinefunction(self._send_request):  # aiobotocore's endpoint inherits this method
+            return _sent_later(original, (self, operation_model, request_dict), operation, refuse, span)
+        if span is not None:
+            span.release.close()  # this is not what was judged
+        with passage(operation, refuse) as payload:
+            return original(self, operation_model, aws.request_with(operation_model, request_dict, payload))
 
     return make_request
+
+
+async def _sent_later(
+    original: Callable[..., Any], call: Sequence[Any], operation: Operation, refuse: Refuse, span: aws.Span | None
+) -> Any:
+    endpoint, model, request = call
+    if span is not None:
+        await span.release.aclose()
+    async with passage_async(operation, refuse) as payload:
+        return await original(endpoint, model, aws.request_with(model, request, payload))
 
 
 ADAPTER = Adapter(
