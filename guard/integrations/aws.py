@@ -116,7 +116,7 @@ def read_call(model: Any, params: Any, endpoint: str, *, presigned: bool) -> tup
 
 def read_request(model: Any, request: Mapping[str, Any], endpoint: str) -> Operation | None:
     """What a serialized request means that reached the endpoint unjudged."""
-    return _placed(_read(model, endpoint, lambda: _translate(model, _params_in(model, request))), endpoint)
+    return _placed(_read(model, endpoint, lambda: _translate_request(model, request)), endpoint)
 
 
 def _read(model: Any, endpoint: str, read: Callable[[], Any]) -> Any:
@@ -138,17 +138,18 @@ def _translate(model: Any, params: Mapping[str, Any]) -> Operation | None:
     return bedrock.translate(model.name, params)
 
 
-def _params_in(model: Any, request: Mapping[str, Any]) -> dict[str, Any]:
+def _translate_request(model: Any, request: Mapping[str, Any]) -> Operation | None:
+    """Which operation it is, is what the request says: the model is only what its answer will be read with."""
     body = request.get("body") or b"{}"
     if hasattr(body, "read"):
         raise ValueError("a stream instead of a body")
     if _is_rekognition(model.service_model):
-        return dict(json_object(body))
-    at = bedrock.operation_at(str(request.get("url_path", "")))
-    model_id = {} if at is None else {"modelId": at[1]}
-    if model.name in bedrock.WHOLE_BODY:
-        return {"body": body, **model_id}
-    return {**json_object(body), **model_id}
+        target = str((request.get("headers") or {}).get("X-Amz-Target", ""))
+        return rekognition.translate(rekognition.operation_of(target) or model.name, json_object(body))
+    name, model_id = bedrock.operation_at(str(request.get("url_path", ""))) or (model.name, "")
+    if name in bedrock.WHOLE_BODY:
+        return bedrock.translate(name, {"modelId": model_id, "body": body})
+    return bedrock.translate(name, {**json_object(body), "modelId": model_id})
 
 
 def _placed(operation: Operation | None, endpoint: str) -> Operation | None:
@@ -168,7 +169,7 @@ def _host(endpoint: str) -> str:
 def request_with(model: Any, request: Mapping[str, Any], payload: Mapping[Path, Any]) -> dict[str, Any]:
     """A copy of the serialized request that carries the payload."""
     body = request.get("body")
-    if model.name in bedrock.WHOLE_BODY and not _is_rekognition(model.service_model):
+    if not _is_rekognition(model.service_model) and any(path[:1] == ("body",) for path in payload):
         return {**request, "body": replaced({"body": body}, payload)["body"]}
     return {**request, "body": replaced(body, payload)}
 
