@@ -20,7 +20,18 @@ __all__ = ["GROUP", "adapters", "chosen"]
 
 GROUP = "guard.integrations"
 
-_OURS: tuple[str, ...] = ()
+_OURS: tuple[str, ...] = (
+    "deepface",
+    "dlib",
+    "face_recognition",
+    "facenet_pytorch",
+    "faiss",
+    "hnswlib",
+    "insightface",
+    "onnxruntime",
+    "opencv",
+    "usearch",
+)
 """Modules of this package, each with an ``ADAPTER``."""
 
 
