@@ -36,5 +36,5 @@ def attempt(operation: Operation, source: Source, *, rewritable: bool = True, br
         operation.opaque,
         broken or operation.broken or watching.check(),
         also=operation.also,
-        rewritable=rewritable,
+        rewritable=rewritable and operation.rewritable,
     )

@@ -44,7 +44,7 @@ def passage(operation: Operation, refuse: Refuse = plain) -> Iterator[Any]:
         return
     try:
         call = _call(operation)
-        (payload,), _ = call.pass_through()
+        payload = _released(call, operation)
     except (Denied, GuardFault) as error:
         raise refuse(error) from None
     with call.approval(sealed=True):
@@ -59,11 +59,18 @@ async def passage_async(operation: Operation, refuse: Refuse = plain) -> AsyncIt
         return
     try:
         call = _call(operation)
-        (payload,), _ = await asyncio.to_thread(call.pass_through)
+        payload = await asyncio.to_thread(_released, call, operation)
     except (Denied, GuardFault) as error:
         raise refuse(error) from None
     with call.approval(sealed=True):
         yield payload
+
+
+def _released(call: Call, operation: Operation) -> Any:
+    (payload,), _ = call.pass_through()
+    if not operation.rewritable and payload != operation.payload:
+        raise call.withdraw("a picture would go out as it was seen here, and the request cannot be rewritten")
+    return payload
 
 
 def _is_covered(operation: Operation) -> bool:
@@ -90,6 +97,7 @@ def _call(operation: Operation) -> Call:
         operation.opaque,
         operation.broken or watching.check(),
         also=operation.also,
+        rewritable=operation.rewritable,
     )
 
 
