@@ -8,79 +8,52 @@ sent is compared with what was judged. A request that is handed straight to the 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
 from guard.errors import Denied, GuardFault
 from guard.facts import VLM_SERVICES
+from guard.integrations import spans
 from guard.integrations.operation import Operation
 from guard.integrations.refusals import Refuse, as_native
 from guard.integrations.services import service_of
+from guard.integrations.spans import Span
 from guard.integrations.translations import bedrock, rekognition
 from guard.integrations.translations.parts import Path, json_object, replaced, settled
 
-__all__ = ["Span", "current_span", "is_judged", "read_call", "read_request", "refusal", "request_with", "spanning"]
+__all__ = [
+    "current_span",
+    "is_judged",
+    "print_of",
+    "read_call",
+    "read_request",
+    "refusal",
+    "request_with",
+    "spanning",
+]
 
+_LIBRARY = "botocore"
 _REKOGNITION = "rekognition"
 _CODE = "AccessDeniedException"
 
-_span: ContextVar[Span | None] = ContextVar("guard_aws_span", default=None)
 
-
-class Span:
-    """One API call of a client, from its judgement to its answer.
-
-    Attributes:
-        client: whose call it is.
-        release: an `ExitStack`, or an `AsyncExitStack`: what was let through stays so until it is closed.
-        is_judged: whether the call's parameters have been judged.
-    """
-
-    __slots__ = ("_print", "client", "is_judged", "is_over", "release")
-
-    def __init__(self, client: object, release: Any) -> None:
-        self.client = client
-        self.release = release
-        self.is_judged = False
-        self.is_over = False
-        self._print: tuple[Any, ...] | None = None
-
-    def remember(self, request: Mapping[str, Any]) -> None:
-        """Takes down the request that the judged parameters became."""
-        self._print = _print(request)
-
-    def is_for(self, request: Mapping[str, Any]) -> bool:
-        """Whether this is the request that was judged, and not what somebody made of it since."""
-        return not self.is_over and self.is_judged and self._print is not None and self._print == _print(request)
-
-
-def _print(request: Mapping[str, Any]) -> tuple[Any, ...]:
-    headers = request.get("headers") or {}
-    return request.get("body"), request.get("url_path"), headers.get("X-Amz-Target")
-
-
-@contextmanager
-def spanning(client: object, release: Any) -> Iterator[Span]:
-    """Makes it the span of the running code."""
-    span = Span(client, release)
-    token = _span.set(span)
-    try:
-        yield span
-    finally:
-        span.is_over = True
-        _span.reset(token)
+def spanning(client: object, release: Any) -> AbstractContextManager[Span]:
+    """Makes the call of this client the span of the running code."""
+    return spans.spanning(_LIBRARY, client, release)
 
 
 def current_span(client: object = None) -> Span | None:
-    """The innermost span around the running code; with a client, only if it is that client's."""
-    span = _span.get()
-    if span is None or span.is_over or (client is not None and span.client is not client):
-        return None
-    return span
+    """The call around the running code; with a client, only if it is that client's."""
+    return spans.current_span(_LIBRARY, client)
+
+
+def print_of(request: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What tells one serialized request from another."""
+    headers = request.get("headers") or {}
+    return request.get("body"), request.get("url_path"), headers.get("X-Amz-Target")
 
 
 # ---- reading
