@@ -21,6 +21,7 @@ __all__ = ["GROUP", "adapters", "chosen"]
 GROUP = "guard.integrations"
 
 _OURS: tuple[str, ...] = (
+    "anthropic",
     "deepface",
     "dlib",
     "face_recognition",
@@ -29,6 +30,7 @@ _OURS: tuple[str, ...] = (
     "hnswlib",
     "insightface",
     "onnxruntime",
+    "openai",
     "opencv",
     "usearch",
 )
