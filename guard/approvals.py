@@ -10,10 +10,11 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar, Token
 
-__all__ = ["Approval", "covered"]
+__all__ = ["Approval", "covered", "uncovered"]
 
 _current: ContextVar[Approval | None] = ContextVar("guard_approval", default=None)
 
@@ -78,6 +79,16 @@ def covered(service: str, actions: Sequence[str | None]) -> bool:
             return True
         approval = approval.outer
     return False
+
+
+@contextmanager
+def uncovered() -> Iterator[None]:
+    """Runs the block as if nothing around it were released: for what is not the call that was judged."""
+    token = _current.set(None)
+    try:
+        yield
+    finally:
+        _current.reset(token)
 
 
 def _here() -> tuple[int, int, int]:

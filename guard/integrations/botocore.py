@@ -12,7 +12,7 @@ from guard.integrations.hooks import Adapter, Hook
 from guard.integrations.operation import Operation
 from guard.integrations.passage import passage, passage_async
 from guard.integrations.refusals import Refuse
-from guard.integrations.spans import Span
+from guard.integrations.spans import Span, outside
 from guard.integrations.translations.parts import replaced
 
 __all__ = ["ADAPTER"]
@@ -73,9 +73,7 @@ def _sent(original: Callable[..., Any]) -> Callable[..., Any]:
         refuse = aws.refusal(operation_model.name)
         if inspect.iscoroutinefunction(self._send_request):  # aiobotocore's endpoint inherits this method
             return _sent_later(original, (self, operation_model, request_dict), operation, refuse, span)
-        if span is not None:
-            span.release.close()  # this is not what was judged
-        with passage(operation, refuse) as payload:
+        with outside(span), passage(operation, refuse) as payload:
             return original(self, operation_model, aws.request_with(operation_model, request_dict, payload))
 
     return make_request
@@ -85,10 +83,9 @@ async def _sent_later(
     original: Callable[..., Any], call: Sequence[Any], operation: Operation, refuse: Refuse, span: Span | None
 ) -> Any:
     endpoint, model, request = call
-    if span is not None:
-        await span.release.aclose()
-    async with passage_async(operation, refuse) as payload:
-        return await original(endpoint, model, aws.request_with(model, request, payload))
+    with outside(span):
+        async with passage_async(operation, refuse) as payload:
+            return await original(endpoint, model, aws.request_with(model, request, payload))
 
 
 ADAPTER = Adapter(

@@ -7,11 +7,13 @@ what is sent is compared with the print of what was judged.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Any
 
-__all__ = ["Span", "current_span", "spanning"]
+from guard.approvals import uncovered
+
+__all__ = ["Span", "current_span", "outside", "spanning"]
 
 _span: ContextVar[Span | None] = ContextVar("guard_span", default=None)
 
@@ -22,7 +24,7 @@ class Span:
     Attributes:
         library: whose call it is.
         owner: the client or the like that makes it.
-        release: an `ExitStack`, or an `AsyncExitStack`: what was let through stays so until it is closed.
+        release: an `ExitStack`, or an `AsyncExitStack`: holds what was let through until the call is over.
         is_judged: whether the call has been judged.
     """
 
@@ -66,3 +68,8 @@ def current_span(library: str, owner: object = None) -> Span | None:
     if span is None or span.is_over or (owner is not None and span.owner is not owner):
         return None
     return span
+
+
+def outside(span: Span | None) -> AbstractContextManager[None]:
+    """Around a request that is not the one that was judged in this span: the span's release is none for it."""
+    return nullcontext() if span is None else uncovered()
