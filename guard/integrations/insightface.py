@@ -17,6 +17,9 @@ __all__ = ["ADAPTER"]
 TRACKED = (*EMBED, "track")
 """What a vector of a person's appearance may be for: it follows somebody from one camera to the next as well."""
 
+TRAITS = ("attributes", "categorise")
+"""What reading age and gender is: the latter is a protected trait."""
+
 _ARCFACE = "insightface.model_zoo.arcface_onnx"
 _MATRIX = "insightface.app.person.matrix"
 _PERSONS = "insightface.app.person_analysis"
@@ -28,10 +31,10 @@ def _analysis(original: Callable[..., Any]) -> Callable[..., Any]:
 
     def get(self: Any, *args: Any, **kwargs: Any) -> Any:
         embeds = "recognition" in self.models
-        reads = ("attributes",) if "genderage" in self.models else ()
+        reads = TRAITS if "genderage" in self.models else ()
         if not embeds and not reads:
             return original(self, *args, **kwargs)
-        actions, also = (EMBED, reads) if embeds else (reads, ())
+        actions, also = (EMBED, reads) if embeds else (reads[:1], reads[1:])
         with judging("insightface.FaceAnalysis.get", actions, (args, kwargs), also) as (args, kwargs):
             return original(self, *args, **kwargs)
 
@@ -51,7 +54,7 @@ ADAPTER = Adapter(
         Hook(
             "insightface.model_zoo.attribute",
             "Attribute.get",
-            carrying("insightface.Attribute.get", ("attributes",)),
+            carrying("insightface.Attribute.get", TRAITS[:1], TRAITS[1:]),
         ),
         # The modules below came with version 2.
         Hook(_MATRIX, "ReferenceMatrix.match", comparing("insightface.ReferenceMatrix.match", COMPARE)),
