@@ -75,6 +75,8 @@ def _looked_at(found: Crossing) -> Approval:
 def _body(request: Request, found: Crossing, payload: Any) -> bytes | None:
     if request.unread is not None:
         return None
+    if found.operation is not None and payload == found.operation.payload:
+        return request.body
     try:
         return found.body.with_payload(payload)
     except Exception as error:  # what cannot be written back is not sent

@@ -21,6 +21,7 @@ __all__ = ["GROUP", "adapters", "chosen"]
 GROUP = "guard.integrations"
 
 _OURS: tuple[str, ...] = (
+    "aiohttp",
     "anthropic",
     "deepface",
     "dlib",
@@ -28,10 +29,14 @@ _OURS: tuple[str, ...] = (
     "facenet_pytorch",
     "faiss",
     "hnswlib",
+    "httpx",
+    "httpx2",
     "insightface",
     "onnxruntime",
     "openai",
     "opencv",
+    "requests",
+    "urllib3",
     "usearch",
 )
 """Modules of this package, each with an ``ADAPTER``."""
