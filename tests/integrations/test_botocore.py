@@ -409,10 +409,24 @@ def test_another_tool_s_wrapping_and_unwrapping_changes_nothing(client, server, 
     assert [coverage.state for coverage in guard.verify()] == ["guarded"]
 
 
-def test_a_reloaded_module_is_guarded(server, make_client, make_guard, picture):
+@pytest.fixture
+def reload():
+    """Reloads a module; what that replaced is put back at the end."""
+    kept = []
+
+    def again(module: Any) -> Any:
+        kept.append((module, dict(vars(module))))
+        return importlib.reload(module)
+
+    yield again
+    for module, before in kept:
+        vars(module).update(before)
+
+
+def test_a_reloaded_module_is_guarded(server, make_client, make_guard, picture, reload):
     before = make_client()
     watch.add([ADAPTER])
-    endpoint, module = importlib.reload(botocore.endpoint), importlib.reload(botocore.client)
+    endpoint, module = reload(botocore.endpoint), reload(botocore.client)
     assert endpoint.Endpoint is not type(before._endpoint)
     with make_guard(POLICE).source().frame(picture):
         for client in (before, make_client()):

@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, unquote
 from guard.integrations.operation import Operation
 from guard.integrations.translations.parts import json_object
 
-__all__ = ["query_of", "translate"]
+__all__ = ["is_at", "query_of", "translate"]
 
 SERVICE = "azure_face"
 
@@ -57,6 +57,11 @@ _REFERENCES = {
     "facelistid": "a stored gallery",
     "largefacelistid": "a stored gallery",
 }
+
+
+def is_at(path: str) -> bool:
+    """Whether a path is under ``/face/v...``, before it a gateway's prefix or none."""
+    return _ROOT.search(unquote(path)) is not None
 
 
 def query_of(query: str) -> dict[str, str]:
