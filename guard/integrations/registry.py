@@ -21,8 +21,11 @@ __all__ = ["GROUP", "adapters", "chosen"]
 GROUP = "guard.integrations"
 
 _OURS: tuple[str, ...] = (
+    "aiobotocore",
     "aiohttp",
     "anthropic",
+    "azure",
+    "botocore",
     "deepface",
     "dlib",
     "face_recognition",
