@@ -384,6 +384,22 @@ def test_an_endpoint_that_is_declared_counts_as_what_is_declared(client, server,
     assert judged == [("identify", "self_hosted"), ("vlm_describe", "self_hosted")]
 
 
+def test_a_call_is_decided_once_with_the_fences_below_it(client, server, make_guard, picture, png):
+    guard.install()
+    face = make_guard(f'{OFFICE.strip()}\n"{server.host}" = "azure_face"\n')
+    with face.source().frame(picture):
+        identify(client)
+    model = make_guard(f'{POLICE}\n[services]\n"{server.host}" = "azure_openai"\n', name="p.toml")
+    with model.source().frame(picture):
+        send(client, "POST", CHAT, chat(png))
+        with pytest.raises(guard.Denied):
+            identify(client)
+    assert server.requests == 2
+    assert face.ledger.verdicts() == ["allow"]
+    assert model.ledger.verdicts() == ["redact", "deny"]
+    assert_face_is_covered(picture_of(server.bodies[1]), picture)
+
+
 # ---- models and pictures
 
 
@@ -606,6 +622,18 @@ def test_a_picture_for_a_model_is_covered_in_coroutines_too(server, make_guard, 
 
     run(server, use)
     assert_face_is_covered(picture_of(server.bodies[0]), picture)
+
+
+def test_a_coroutine_s_call_is_decided_once_with_the_fences_below_it(server, make_guard, picture, png):
+    g = make_guard(f'{POLICE}\n[services]\n"{server.host}" = "azure_openai"\n')
+
+    async def use(client: Any) -> None:
+        guard.install()
+        with g.source().frame(picture):
+            await client.send_request(HttpRequest("POST", server.url + CHAT, json=chat(png)))
+
+    run(server, use)
+    assert (server.requests, g.ledger.verdicts()) == (1, ["redact"])
 
 
 # ---- the clients that stand on it
