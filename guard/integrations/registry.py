@@ -31,6 +31,7 @@ _OURS: tuple[str, ...] = (
     "face_recognition",
     "facenet_pytorch",
     "faiss",
+    "google_genai",
     "hnswlib",
     "httpx",
     "httpx2",
