@@ -15,7 +15,7 @@ from guard.errors import Denied, GuardFault
 from guard.integrations.endpoints import Crossing, Request, recognise
 from guard.integrations.passage import passage, passage_async
 
-__all__ = ["MOST_BYTES_READ", "crossing", "crossing_async", "described"]
+__all__ = ["MOST_BYTES_READ", "answer", "crossing", "crossing_async", "described", "with_length"]
 
 MOST_BYTES_READ = 64 * 1024 * 1024
 """A body whose length is declared is read beforehand up to this size; of others it is unknown what they hold."""
@@ -105,6 +105,15 @@ def _body(request: Request, found: Crossing, payload: Any) -> bytes | None:
         return found.body.with_payload(payload)
     except Exception as error:  # what cannot be written back is not sent
         raise GuardFault(f"the request could not be made again: {type(error).__name__}: {error}") from error
+
+
+def with_length(headers: Any, length: int) -> Any:
+    """A copy of the headers, with that ``Content-Length`` where they state one."""
+    made = headers.copy() if hasattr(headers, "copy") else dict(headers or {})
+    for name in list(made):
+        if name.lower() == "content-length":
+            made[name] = str(length)
+    return made
 
 
 def answer(error: Denied | GuardFault) -> dict[str, Any]:

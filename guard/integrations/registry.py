@@ -33,6 +33,7 @@ _OURS: tuple[str, ...] = (
     "faiss",
     "google_genai",
     "hnswlib",
+    "http_client",
     "httpx",
     "httpx2",
     "insightface",
