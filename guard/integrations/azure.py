@@ -10,8 +10,9 @@ from __future__ import annotations
 import copy
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,7 +23,7 @@ from guard.integrations.operation import Operation
 from guard.integrations.passage import passage, passage_async
 from guard.integrations.refusals import as_native, plain
 from guard.integrations.services import service_of
-from guard.integrations.spans import current_span, outside, spanning
+from guard.integrations.spans import Span, current_span, outside
 from guard.integrations.translations import azure, azure_face
 from guard.integrations.translations.parts import settled
 
@@ -48,7 +49,7 @@ class _Call:
 
     def with_payload(self, payload: Any) -> Any:
         """The request as it may go out: itself, or a copy where its body is another."""
-        if self.body.unread is not None:
+        if not payload or self.body.unread is not None:
             return self.request
         made = self.body.with_payload(payload)
         return self.request if made == self.body.sent else _with_body(self.request, made)
@@ -59,59 +60,64 @@ class _Call:
 
 def _call_of(request: Any, contents: bytes | None = None) -> _Call | None:
     """The call that a request is; None for one of another service. `contents` are of a stream that was read already."""
-    try:
-        url = urlsplit(request.url)
-        host = url.netloc.rpartition("@")[2].casefold()
-        found = azure.service_at(host, url.path)
-    except ValueError:
-        return None  # nothing can send it either
+    url = urlsplit(request.url)
+    host = url.netloc.rpartition("@")[2].casefold()
+    found = azure.service_at(host, url.path)
     if found is None:
         return None
-    body = Body(b"")
+    call = _Call(None, request, Body(b""))
     try:
-        if contents is None:
-            contents, unread = _contents(request, found)
-        else:
-            unread = None
-        if contents is not None and not isinstance(request.data, (bytes, str)) and unread is None:
-            request = _with_body(request, contents)
-        headers = {str(name).lower(): str(value) for name, value in request.headers.items()}
-        body = read_body(contents or b"", headers, unread)
-        content = (body.mapping() or None) if body.is_json and found == azure_face.SERVICE else body.content()
-        operation = azure.translate(
-            request.method,
-            host,
-            url.path,
-            azure_face.query_of(url.query),
-            content,
-            service=service_of(host, "") or None,
-        )
-        if operation is not None and body.unread is not None:
-            operation.opaque = [*operation.opaque, body.unread]
+        content = None if azure_face.is_told_by_address(url.path) else _read(call, found, contents)
+        service = service_of(host, "") or None
+        query = azure_face.query_of(url.query) if url.query else {}
+        operation = azure.translate(request.method, host, url.path, query, content, service=service)
+        if operation is not None and call.body.unread is not None:
+            operation.opaque = [*operation.opaque, call.body.unread]
     except Exception as error:  # noqa: BLE001 - whatever is wrong with a call, it must not pass unread
         why = f"the request cannot be read: {type(error).__name__}: {error}"
         operation = Operation(f"{found} request", found, ("identify",), broken=why)
-    return _Call(operation, request, body)
+    call.operation = operation
+    return call
+
+
+def _read(call: _Call, service: str, contents: bytes | None) -> Any:
+    """What stands in the request's body: a mapping of JSON or of a form's fields, or its bytes."""
+    request, unread = call.request, None
+    if contents is None:
+        contents, unread = _contents(request, service)
+    if unread is None and contents is not None and not isinstance(_data_of(request)[0], (bytes, str)):
+        call.request = _with_body(request, contents)  # a stream can be read once
+    headers = {str(name).lower(): str(value) for name, value in request.headers.items()}
+    call.body = body = read_body(contents or b"", headers, unread)
+    return (body.mapping() or None) if body.is_json and service == azure_face.SERVICE else body.content()
 
 
 def _contents(request: Any, service: str) -> tuple[bytes | None, str | None]:
     """The bytes that a request carries, and why they are not known; None for a request without a body."""
-    data = request.data
-    if request.files:
+    data, files = _data_of(request)
+    if files:
         return b"", "a form with files"
-    if not isinstance(data, (str, bytes, bytearray, type(None))) and service == azure_face.SERVICE:
-        return b"", "a stream"  # what a call to Azure Face is, its address says
-    if isinstance(data, dict) or hasattr(data, "__aiter__"):
-        return b"", "a form" if isinstance(data, dict) else "a stream"
-    if hasattr(data, "__iter__") and not isinstance(data, (str, bytes, bytearray)) and not hasattr(data, "read"):
-        data = b"".join(data)
+    if data is None or isinstance(data, (str, bytes)):
+        return data.encode() if isinstance(data, str) else data, None
+    if isinstance(data, dict):
+        return b"", "a form"
+    if hasattr(data, "__aiter__") or service == azure_face.SERVICE:
+        return b"", "a stream"
+    if hasattr(data, "__iter__") and not isinstance(data, bytearray) and not hasattr(data, "read"):
+        return b"".join(data), None
     data = settled(data)
     return data.encode() if isinstance(data, str) else data, None
 
 
+def _data_of(request: Any) -> tuple[Any, Any]:
+    """Data and files of both of azure-core's kinds of request; the newer one answers to the older's names, slowly."""
+    own = vars(request)
+    return (own["_data"], own["_files"]) if "_data" in own else (request.data, request.files)
+
+
 async def _stream_of(request: Any) -> bytes | None:
     """What an asynchronous stream holds, where the request carries one that has to be looked at."""
-    data = request.data
+    data, _ = _data_of(request)
     if not hasattr(data, "__aiter__") or isinstance(data, (str, bytes)):
         return None
     url = urlsplit(request.url)
@@ -132,7 +138,7 @@ def _with_body(request: Any, body: bytes) -> Any:
 
 def _print_of(request: Any) -> tuple[Any, ...]:
     """What tells one request from another."""
-    return request.method, request.url, request.data, request.files
+    return (request.method, request.url, *_data_of(request))
 
 
 # ---- hooks
@@ -143,12 +149,10 @@ def _run(original: Callable[..., Any]) -> Callable[..., Any]:
         call = _call_of(request)
         if call is None:
             return original(self, request, **kwargs)
-        with ExitStack() as release, spanning(_LIBRARY, self, release) as span:
-            request = call.request
-            if call.operation is not None:
-                request = call.with_payload(release.enter_context(passage(call.operation, _refuse)))
+        with Span(_LIBRARY, self) as span:
+            payload = span.admit(None if call.operation is None else passage(call.operation, _refuse))
+            request = call.with_payload(payload)
             span.remember(_print_of(request))
-            span.is_judged = True
             return original(self, request, **kwargs)
 
     return run
@@ -159,15 +163,11 @@ def _run_async(original: Callable[..., Any]) -> Callable[..., Any]:
         call = _call_of(request, await _stream_of(request))
         if call is None:
             return await original(self, request, **kwargs)
-        async with AsyncExitStack() as release:
-            with spanning(_LIBRARY, self, release) as span:
-                request = call.request
-                if call.operation is not None:
-                    through = passage_async(call.operation, _refuse)
-                    request = call.with_payload(await release.enter_async_context(through))
-                span.remember(_print_of(request))
-                span.is_judged = True
-                return await original(self, request, **kwargs)
+        async with Span(_LIBRARY, self) as span:
+            through = None if call.operation is None else passage_async(call.operation, _refuse)
+            request = call.with_payload(await span.admit_async(through))
+            span.remember(_print_of(request))
+            return await original(self, request, **kwargs)
 
     return run
 
@@ -239,26 +239,26 @@ def _handed_on_async(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def _refuse(error: Denied | GuardFault) -> BaseException:
     """As the service's own 403."""
-    exceptions = sys.modules["azure.core.exceptions"]
+    return as_native(error, sys.modules["azure.core.exceptions"].HttpResponseError, partial(_response, error))
+
+
+def _response(error: Denied | GuardFault) -> dict[str, Any]:
+    """The attributes of ``HttpResponseError``."""
     said = {"error": {"code": _CODE, "message": str(error)}}
-    return as_native(
-        error,
-        exceptions.HttpResponseError,
-        {
-            "status_code": 403,
-            "reason": "Forbidden",
-            "response": None,
-            "model": None,
-            "error": exceptions.ODataV4Format(said),
-            "message": str(error),
-            "inner_exception": None,
-            "exc_type": None,
-            "exc_value": None,
-            "exc_traceback": None,
-            "exc_msg": str(error),
-            "continuation_token": None,
-        },
-    )
+    return {
+        "status_code": 403,
+        "reason": "Forbidden",
+        "response": None,
+        "model": None,
+        "error": sys.modules["azure.core.exceptions"].ODataV4Format(said),
+        "message": str(error),
+        "inner_exception": None,
+        "exc_type": None,
+        "exc_value": None,
+        "exc_traceback": None,
+        "exc_msg": str(error),
+        "continuation_token": None,
+    }
 
 
 _TRANSPORTS = "azure.core.pipeline.transport"

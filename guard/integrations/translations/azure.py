@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
 
@@ -36,6 +37,7 @@ _NAMES_NOBODY = re.compile(
 )
 
 
+@lru_cache(maxsize=1024)
 def service_at(host: str, path: str) -> str | None:
     """The service of the vocabulary that a request goes to; None for none of Microsoft's AI services.
 

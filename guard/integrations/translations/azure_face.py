@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, unquote
 from guard.integrations.operation import Operation
 from guard.integrations.translations.parts import json_object
 
-__all__ = ["is_at", "query_of", "translate"]
+__all__ = ["is_at", "is_told_by_address", "query_of", "translate"]
 
 SERVICE = "azure_face"
 
@@ -62,6 +62,11 @@ _REFERENCES = {
 def is_at(path: str) -> bool:
     """Whether a path is under ``/face/v...``, before it a gateway's prefix or none."""
     return _ROOT.search(unquote(path)) is not None
+
+
+def is_told_by_address(path: str) -> bool:
+    """Whether method and address alone say what a request is; only the members of a group stand in its body."""
+    return is_at(path) and "dynamicpersongroups" not in unquote(path).casefold()
 
 
 def query_of(query: str) -> dict[str, str]:
