@@ -41,7 +41,7 @@ _EVERYTHING = ("detect", "attributes", "verify", "identify", "enrol")
 Interface = Callable[["Request", "Place", Body], "Operation | None"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Request:
     """A request that is about to be sent.
 
@@ -60,7 +60,7 @@ class Request:
     unread: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Place:
     """Where a request goes: `host` in lower case, with the port in `authority`; `path` decoded, one slash at a time."""
 
@@ -71,7 +71,7 @@ class Place:
     service: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Crossing:
     """A request to a known service.
 
@@ -101,7 +101,7 @@ def recognise(request: Request) -> Crossing | None:
         known = _known(authority, target is not None)
         if known is not None:
             interface, service, listed = known
-            path = re.sub(r"/{2,}", "/", unquote(url.path)) or "/"
+            path = _decoded(url.path)
             if not listed:
                 service = _service_by_path(path, service)
             return _translated(
@@ -131,6 +131,12 @@ def _authorities(url: SplitResult, host: str, headers: Mapping[str, str]) -> lis
     if told and told not in found:
         found.append(told)
     return found
+
+
+def _decoded(path: str) -> str:
+    if "%" in path:
+        path = unquote(path)
+    return (_SLASHES.sub("/", path) if "//" in path else path) or "/"
 
 
 def _host_of(authority: str) -> str:
@@ -194,7 +200,7 @@ def _is_signed(request: Request, place: Place) -> bool:
     headers = request.headers
     if headers.get("authorization", "").upper().startswith("AWS") or "x-amz-signature" in place.query.lower():
         return True
-    return any(name in headers for name in ("digest", "content-digest", "content-md5", "signature", "signature-input"))
+    return not _SIGNATURES.isdisjoint(headers)
 
 
 # ---- websockets
@@ -295,6 +301,8 @@ def _listed(request: Request, place: Place, body: Body) -> Operation | None:
     return Operation(f"a request to {place.authority}", place.service, _EVERYTHING, {(): payload} if payload else None)
 
 
+_SLASHES = re.compile(r"/{2,}")
+_SIGNATURES = frozenset({"digest", "content-digest", "content-md5", "signature", "signature-input"})
 _FACE = re.compile(r"/face/v\d")
 _GOOGLE = re.compile(r":(?:generate|streamgenerate|counttokens|embed|predict|rawpredict|batch|asyncbatch)", re.I)
 _OPENAI = re.compile(

@@ -26,7 +26,11 @@ _sent: ContextVar[bytes | None] = ContextVar("guard_sent", default=None)
 
 def described(method: str, url: str, headers: Any, body: Any) -> Request:
     """The request as `recognise` wants it; `body` is bytes, text, None, or something that will give them later."""
-    lowered = {_text(name).lower(): _text(value) for name, value in headers.items()}
+    pairs = headers.lower_items() if hasattr(headers, "lower_items") else headers.items()
+    lowered = {
+        (name if type(name) is str else _text(name)).lower(): value if type(value) is str else _text(value)
+        for name, value in pairs
+    }
     if body is None:
         return Request(method.upper(), url, lowered)
     if isinstance(body, str):
