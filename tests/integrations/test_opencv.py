@@ -57,11 +57,11 @@ def install() -> None:
     watch.add([ADAPTER, THREADS])
 
 
+# No object of a subclass is made: OpenCV frees such wrongly, guarded or not, and the process ends.
 MAKE = {
     "create": lambda model: cv2.FaceRecognizerSF.create(model, ""),
     "the function": lambda model: cv2.FaceRecognizerSF_create(model, ""),
     "the constructor": lambda model: cv2.FaceRecognizerSF(model, ""),
-    "a subclass": lambda model: type("Mine", (cv2.FaceRecognizerSF,), {})(model, ""),
     "a subclass's create": lambda model: type("Mine", (cv2.FaceRecognizerSF,), {}).create(model, ""),
 }
 
@@ -181,6 +181,10 @@ def test_a_hook_that_was_taken_out_is_put_back_and_uninstall_gives_all_back(mode
 
 @pytest.mark.parametrize("order", ["install, import", "import, install", "reload", "import anew"])
 def test_the_order_of_import_and_install_does_not_matter(order, model, tmp_path):
+    if order == "import anew":
+        plain = "import cv2, sys; del sys.modules['cv2']; import cv2"
+        if subprocess.run([sys.executable, "-c", plain], capture_output=True, check=False).returncode:
+            pytest.skip(f"OpenCV {cv2.__version__} cannot be imported anew, guarded or not")
     (tmp_path / "guard.toml").write_text(PORTLAND)
     steps = {
         "install, import": "guard.install('opencv'); import cv2",
