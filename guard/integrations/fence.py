@@ -27,10 +27,11 @@ _sent: ContextVar[bytes | None] = ContextVar("guard_sent", default=None)
 def described(method: str, url: str, headers: Any, body: Any) -> Request:
     """The request as `recognise` wants it; `body` is bytes, text, None, or something that will give them later."""
     pairs = headers.lower_items() if hasattr(headers, "lower_items") else headers.items()
-    lowered = {
-        (name if type(name) is str else _text(name)).lower(): value if type(value) is str else _text(value)
-        for name, value in pairs
-    }
+    lowered: dict[str, str] = {}
+    for name, value in pairs:
+        key = (name if type(name) is str else _text(name)).lower()
+        text = value if type(value) is str else _text(value)
+        lowered[key] = f"{lowered[key]}, {text}" if key in lowered else text
     if body is None:
         return Request(method.upper(), url, lowered)
     if isinstance(body, str):
