@@ -52,10 +52,14 @@ class Call:
         args, kwargs: the arguments, in which its pictures are looked for.
         opaque: what the call refers to beside its arguments and cannot be looked at, in words.
         broken: why the guard cannot judge this call, known before it is judged: it is refused, and recorded.
+        also: actions that the call does in any case, beside the one that it could be: no intent narrows them away.
+        rewritable: whether the redacted picture can take the place of the one that came; where it cannot (a signed
+            request), what could go out only redacted is denied.
     """
 
     __slots__ = (
         "actions",
+        "also",
         "args",
         "arrived_ns",
         "broken",
@@ -70,6 +74,7 @@ class Call:
         "opaque",
         "pictures",
         "reading",
+        "rewritable",
         "seen",
         "service",
         "source",
@@ -84,14 +89,19 @@ class Call:
         kwargs: Mapping[str, Any],
         opaque: Sequence[str] = (),
         broken: str | None = None,
+        *,
+        also: Sequence[str] = (),
+        rewritable: bool = True,
     ) -> None:
         self.arrived_ns = time.perf_counter_ns()
         self.source = source
         self.actions = actions
+        self.also = also
         self.judged_actions = actions
         self.service = service
         self.opaque = opaque
         self.broken = broken
+        self.rewritable = rewritable
         self.args = args
         self.kwargs = dict(kwargs)
         self.id = decision_id()
@@ -138,14 +148,20 @@ class Call:
             late += 1
             if late == _LATE_ROUNDS:
                 break
+        raise self.withdraw(why)
+
+    def withdraw(self, why: str) -> Denied | GuardFault:
+        """Takes back a release of which no use was made: its record becomes a fault. Gives the refusal."""
         self.fault = why
         decision = self._broken()
         self._record(decision)
-        raise self._refusal(decision)
+        return self._refusal(decision)
 
     def approval(self, *, sealed: bool) -> Approval:
         """What the release covers while the call runs; see `guard.approvals`."""
-        return Approval(self.service, self.judged_actions, sealed=sealed)
+        # A library below knows no more of a call that names nothing than this one did: the intent is the same there.
+        unnamed = (None,) if None in self.actions else ()
+        return Approval(self.service, (*self.judged_actions, *unnamed), sealed=sealed)
 
     def _is_overtaken(self) -> bool:
         """Whether another policy came into force, or a fact was contradicted, since this call was judged: the decision
@@ -216,8 +232,8 @@ class Call:
         if self.actions == (None,) or len(self.actions) > 1:
             intended = self.source.intended_action()
             if intended is not None and (intended in self.actions or None in self.actions):
-                return (intended,)
-        return self.actions
+                return (intended, *self.also)
+        return (*self.actions, *self.also) if self.also else self.actions
 
     def _find_judges(self, seen: Seen | None) -> Sequence[Source]:
         """The callable's own source, the source of every open frame around it, and of every frame it was handed."""
@@ -242,6 +258,10 @@ class Call:
             if seen.snapshot is not None and seen.known is not None:
                 known[id(seen.image)] = seen.snapshot
         self.pictures = pictures = Pictures(self.args, self.kwargs, known=known)
+        pictures.opaque.extend(self.opaque)
+        unfit = seen is not None and not seen.finished and seen.fault is not None
+        if not pictures.found or pictures.opaque or unfit:
+            return None  # unknown, whatever the others show
         total: int | None = 0
         for picture in pictures.found:
             if seen is not None and picture.pixels is seen.snapshot:
@@ -252,9 +272,6 @@ class Call:
                 except GuardError as error:
                     self.fault = f"the detector failed: {error}"
             total = None if total is None or picture.faces is None else total + len(picture.faces)
-        pictures.opaque.extend(self.opaque)
-        if not pictures.found or pictures.opaque or (seen is not None and not seen.finished and seen.fault is not None):
-            return None
         return total
 
     def _cannot_be_judged(self, seen: Seen | None) -> str | None:
@@ -269,10 +286,12 @@ class Call:
         pictures = self.pictures
         if pictures is None:
             return verdict, None
-        if verdict is Verdict.REDACT and (not pictures.found or pictures.opaque):
+        if verdict is Verdict.REDACT and (not pictures.found or pictures.opaque or not self.rewritable):
+            return Verdict.DENY, None
+        if verdict is Verdict.REDACT and pictures.shows_faces_in_a_video:
             return Verdict.DENY, None
         for picture in pictures.found:
-            if verdict is Verdict.REDACT and picture.faces is not None and len(picture.faces):
+            if verdict is Verdict.REDACT and picture.put is not None and picture.faces:
                 picture.replacement = picture.put(self.source.guard.redact(picture.pixels, picture.faces))
             else:
                 picture.replacement = picture.unchanged
@@ -337,7 +356,7 @@ class Call:
         self._tell(decision)
         if decision.fault is not None:
             return GuardFault(partial(_fault_in_words, decision), decision=decision)
-        return Denied(partial(_denial_in_words, decision, self.pictures), decision=decision)
+        return Denied(partial(_denial_in_words, decision, self.pictures, self.rewritable), decision=decision)
 
 
 def _strictest(rulings: Sequence[Ruling]) -> int:
@@ -355,12 +374,16 @@ def _fault_in_words(decision: Decision) -> str:
     return f"{_call_in_words(decision)} was refused because the guard could not judge it: {decision.fault}"
 
 
-def _denial_in_words(decision: Decision, pictures: Pictures | None) -> str:
+def _denial_in_words(decision: Decision, pictures: Pictures | None, rewritable: bool) -> str:
     why = ", ".join(dict.fromkeys(reason.rule for reason in decision.reasons)) or "no rule permits it"
-    if pictures is not None and not pictures.found:
-        why += "; it may go out only redacted, and no picture was found to redact"
-    elif pictures is not None and pictures.opaque:
+    if pictures is not None and pictures.opaque:
         why += f"; it may go out only redacted, and this could not be looked at: {pictures.opaque[0]}"
+    elif pictures is not None and not pictures.found:
+        why += "; it may go out only redacted, and no picture was found to redact"
+    elif pictures is not None and pictures.shows_faces_in_a_video:
+        why += "; it may go out only redacted, and a video cannot be redacted"
+    elif pictures is not None and not rewritable:
+        why += "; it may go out only redacted, and the request cannot be rewritten"
     return f"{_call_in_words(decision)} is forbidden by {why}"
 
 

@@ -25,6 +25,7 @@ _COMMANDS = {
     "source": ("guard.cli.source", "source_app", "Compare what a source says of itself with what can be seen."),
     "seal": ("guard.cli.seal", "seal", "Sign a clip with the facts under which it was taken."),
     "bench": ("guard.cli.bench", "bench", "Measure what the guard costs per frame on this machine."),
+    "gateway": ("guard.cli.gateway", "gateway", "Guard calls from beside a pipeline: a proxy, and Envoy's check."),
     "ledger": ("guard.cli.ledger", "ledger_app", "Look into the record."),
     "models": ("guard.cli.models", "models", "List the detector files."),
     "doctor": ("guard.cli.doctor", "doctor", "Say what is installed and whether it works."),

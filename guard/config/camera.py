@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from guard.config.values import known_keys, number
+from guard.config.values import known, number
 from guard.context.camera import Camera
 from guard.errors import ConfigError
 
@@ -17,7 +17,7 @@ def read_camera(table: Any, where: str) -> Camera:
     """What the file says of the device. Raises `ConfigError` with the key of the first mistake."""
     if not isinstance(table, dict):
         raise ConfigError("camera must be a table", where=where, mend="write camera = { size = [1920, 1080] }")
-    known_keys(table, _KEYS, where)
+    known(table, _KEYS, where)
     said: dict[str, Any] = {key: _flag(table[key], f"{where}.{key}") for key in ("ptz", "live") if key in table}
     if "size" in table:
         said["size"] = _size(table["size"], f"{where}.size")

@@ -16,10 +16,8 @@ from typing import Any, Literal
 from guard.config.attestation import KEYS as ATTESTATION
 from guard.config.attestation import read_attestation
 from guard.config.camera import read_camera
-from guard.config.values import guess as _guess
-from guard.config.values import known_keys as _known
-from guard.config.values import number as _number
-from guard.config.values import text as _text
+from guard.config.gateway import GatewayConfig, read_gateway
+from guard.config.values import guess, known, number, text
 from guard.context.camera import Camera
 from guard.context.passport import Attestation
 from guard.context.standing import NEAR_REAL_TIME_S
@@ -37,7 +35,7 @@ _TABLES = {
     "policy": ("packs", "base", "extra", "bundle", "public_key", "near_real_time_s", *ATTESTATION),
     "ledger": ("path",),
 }
-_TOP = ("policy", "operator", "source", "services", "ledger")
+_TOP = ("policy", "operator", "source", "services", "ledger", "gateway")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +68,8 @@ class Config:
     """A whole `guard.toml`. Paths are absolute; `ledger` is None where the file names none.
 
     `settings` are `[policy] base` and `extra`. Where `bundle` is set, the packs in use are those that it lists, signed
-    with the key to `public_key`. `near_real_time_s` is how old a picture may be and its use still be nearly real-time.
+    with the key to `public_key`. `gateway` is None where the file has no such table.
+    `near_real_time_s` is how old a picture may be and its use still be nearly real-time.
     """
 
     path: Path
@@ -81,6 +80,7 @@ class Config:
     settings: Settings = field(default_factory=Settings)
     bundle: Path | None = None
     public_key: Path | None = None
+    gateway: GatewayConfig | None = None
     near_real_time_s: float = NEAR_REAL_TIME_S
     attestation: Attestation = field(default_factory=Attestation)
 
@@ -90,21 +90,25 @@ def load_config(path: Path | str) -> Config:
     path = Path(path)
     table = _toml(path)
     name = path.name
-    _known(table, _TOP, name)
+    known(table, _TOP, name)
     for key, keys in _TABLES.items():
-        _known(_table(table, key, name), keys, f"{name}: {key}")
+        known(_table(table, key, name), keys, f"{name}: {key}")
     policy, ledger = _table(table, "policy", name), _table(table, "ledger", name)
+    sources = _sources(table, path)
+    services = _services(_table(table, "services", name), f"{name}: services")
+    gateway = _table(table, "gateway", name)
     return Config(
         path=path.absolute(),
         packs=_packs(policy.get("packs", ["all"]), path.parent, f"{name}: policy.packs"),
-        sources=_sources(table, path),
-        services=_services(_table(table, "services", name), f"{name}: services"),
+        sources=sources,
+        services=services,
         ledger=_path(ledger, "path", path.parent, f"{name}: ledger"),
         settings=_settings(policy, name),
-        near_real_time_s=_number(
+        near_real_time_s=number(
             policy.get("near_real_time_s", NEAR_REAL_TIME_S), f"{name}: policy.near_real_time_s", low=0.0, high=86_400.0
         ),
         attestation=read_attestation(policy, path.parent, f"{name}: policy"),
+        gateway=read_gateway(gateway, path.parent, sources, services, f"{name}: gateway") if gateway else None,
         **_signed(policy, path.parent, f"{name}: policy"),
     )
 
@@ -126,7 +130,7 @@ def _signed(policy: Mapping[str, Any], folder: Path, where: str) -> dict[str, Pa
 
 
 def _path(table: Mapping[str, Any], key: str, folder: Path, where: str) -> Path | None:
-    return (folder / _text(table[key], f"{where}.{key}")).absolute() if key in table else None
+    return (folder / text(table[key], f"{where}.{key}")).absolute() if key in table else None
 
 
 def _toml(path: Path) -> dict[str, Any]:
@@ -151,10 +155,10 @@ def _sources(table: Mapping[str, Any], path: Path) -> dict[str, SourceConfig]:
     operator = _table(table, "operator", name)
     found: dict[str, SourceConfig] = {}
     shared: dict[str, Facts] = {}
-    for number, entry in enumerate(entries):
-        where = f"{name}: source[{number}]"
+    for index, entry in enumerate(entries):
+        where = f"{name}: source[{index}]"
         source = _source(entry, operator, where, shared, path.parent)
-        id = _text(source.id, f"{where}.id")
+        id = text(source.id, f"{where}.id")
         if id in found:
             raise ConfigError(f"two sources are called {id!r}", where=f"{where}.id", mend="rename one")
         found[id] = source
@@ -165,7 +169,7 @@ def _source(
     entry: Mapping[str, Any], operator: Mapping[str, Any], where: str, shared: dict[str, Facts], folder: Path
 ) -> SourceConfig:
     """One entry. `shared` are the facts read so far: sources that state the same share one object, read once."""
-    _known(entry, _SOURCE_KEYS, where)
+    known(entry, _SOURCE_KEYS, where)
     detect = entry.get("detect", "every-frame")
     if detect not in ("every-frame", "on-demand"):
         raise ConfigError(
@@ -192,9 +196,9 @@ def _source(
         id=entry.get("id"),
         facts=facts,
         detect=detect,
-        min_face_px=int(_number(entry.get("min_face_px", 32), f"{where}.min_face_px", low=1, high=10_000, whole=True)),
-        face_score=_number(entry.get("face_score", 0.5), f"{where}.face_score", low=0.0, high=1.0),
-        max_age_s=_number(entry.get("max_age_s", 1.0), f"{where}.max_age_s", low=0.001, high=86_400.0),
+        min_face_px=int(number(entry.get("min_face_px", 32), f"{where}.min_face_px", low=1, high=10_000, whole=True)),
+        face_score=number(entry.get("face_score", 0.5), f"{where}.face_score", low=0.0, high=1.0),
+        max_age_s=number(entry.get("max_age_s", 1.0), f"{where}.max_age_s", low=0.001, high=86_400.0),
         passport=_path(entry, "passport", folder, where),
         camera=read_camera(entry.get("camera", {}), f"{where}.camera"),
     )
@@ -213,7 +217,7 @@ def _packs(value: Any, folder: Path, where: str) -> tuple[str | Path, ...]:
 def _services(table: Mapping[str, Any], where: str) -> dict[str, str]:
     for name, value in table.items():
         if value not in SERVICES:
-            raise ConfigError(f"no service is called {value!r}", where=f"{where}.{name}", mend=_guess(value, SERVICES))
+            raise ConfigError(f"no service is called {value!r}", where=f"{where}.{name}", mend=guess(value, SERVICES))
         if name in SERVICES and name != value:
             raise ConfigError(
                 f"{name!r} is a service of the vocabulary and keeps its meaning",

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from guard.approvals import covered
 from guard.autoload import guard_of_children
 from guard.errors import Denied, GuardFault
-from guard.integrations import watching
+from guard.integrations.judging import attempt
 from guard.integrations.operation import Operation
 from guard.integrations.refusals import Refuse, plain
 
@@ -39,12 +39,12 @@ def passage(operation: Operation, refuse: Refuse = plain) -> Iterator[Any]:
 
     Raises what `refuse` makes of `Denied` or `GuardFault`; nothing was sent then.
     """
-    if covered(operation.service, operation.actions):
+    if _is_covered(operation):
         yield operation.payload
         return
     try:
-        call = _call(operation)
-        (payload,), _ = call.pass_through()
+        call = attempt(operation, _source(operation))
+        payload = _released(call, operation)
     except (Denied, GuardFault) as error:
         raise refuse(error) from None
     with call.approval(sealed=True):
@@ -54,26 +54,31 @@ def passage(operation: Operation, refuse: Refuse = plain) -> Iterator[Any]:
 @asynccontextmanager
 async def passage_async(operation: Operation, refuse: Refuse = plain) -> AsyncIterator[Any]:
     """As `passage`, without standing in the way of the event loop: judging waits for the detector and the disk."""
-    if covered(operation.service, operation.actions):
+    if _is_covered(operation):
         yield operation.payload
         return
     try:
-        call = _call(operation)
-        (payload,), _ = await asyncio.to_thread(call.pass_through)
+        call = attempt(operation, _source(operation))
+        payload = await asyncio.to_thread(_released, call, operation)
     except (Denied, GuardFault) as error:
         raise refuse(error) from None
     with call.approval(sealed=True):
         yield payload
 
 
-def _call(operation: Operation) -> Call:
-    source = _source(operation)
-    from guard.gate import Call
+def _released(call: Call, operation: Operation) -> Any:
+    (payload,), _ = call.pass_through()
+    if not operation.rewritable and payload != operation.payload:
+        raise call.withdraw("a picture would go out as it was seen here, and the request cannot be rewritten")
+    return payload
 
-    if None in operation.actions or "vlm_describe" in operation.actions:
-        source.pixels_matter = True
-    return Call(
-        source, operation.actions, operation.service, (operation.payload,), {}, operation.opaque, watching.check()
+
+def _is_covered(operation: Operation) -> bool:
+    """Whether it is a part of a call that was released: what it could be, and all that it does besides."""
+    if operation.broken is not None:
+        return False
+    return covered(operation.service, operation.actions) and all(
+        covered(operation.service, (action,)) for action in operation.also
     )
 
 

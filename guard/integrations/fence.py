@@ -1,0 +1,135 @@
+"""The second fence: requests to known services that are sent without the services' SDKs, or below them.
+
+What an SDK's own hook has released is not judged again here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
+from contextvars import ContextVar
+from typing import Any
+
+from guard.approvals import Approval, uncovered
+from guard.errors import Denied, GuardFault
+from guard.integrations.endpoints import Crossing, Request, recognise
+from guard.integrations.passage import passage, passage_async
+
+__all__ = ["MOST_BYTES_READ", "answer", "crossing", "crossing_async", "described", "with_length"]
+
+MOST_BYTES_READ = 64 * 1024 * 1024
+"""A body whose length is declared is read beforehand up to this size; of others it is unknown what they hold."""
+
+_sent: ContextVar[bytes | None] = ContextVar("guard_sent", default=None)
+"""The body that this fence released around the running code; None where it released none."""
+
+
+def described(method: str, url: str, headers: Any, body: Any) -> Request:
+    """The request as `recognise` wants it; `body` is bytes, text, None, or something that will give them later."""
+    pairs = headers.lower_items() if hasattr(headers, "lower_items") else headers.items()
+    lowered: dict[str, str] = {}
+    for name, value in pairs:
+        key = (name if type(name) is str else _text(name)).lower()
+        text = value if type(value) is str else _text(value)
+        lowered[key] = f"{lowered[key]}, {text}" if key in lowered else text
+    if body is None:
+        return Request(method.upper(), url, lowered)
+    if isinstance(body, str):
+        body = body.encode("utf-8")
+    if isinstance(body, (bytes, bytearray, memoryview)):
+        return Request(method.upper(), url, lowered, bytes(body))
+    return Request(method.upper(), url, lowered, unread="a streamed body")
+
+
+def _text(value: Any) -> str:
+    return value.decode("latin-1") if isinstance(value, bytes) else str(value)
+
+
+@contextmanager
+def crossing(request: Request) -> Iterator[bytes | None]:
+    """Judges a request, and gives the body that may go out; None where it goes out as it is.
+
+    Raises `Denied` or `GuardFault`; nothing was sent then.
+    """
+    found = recognise(request)
+    if found is None:
+        yield None
+    elif found.operation is None:
+        with _looked_at(found):
+            yield None
+    else:
+        with _apart(request), passage(found.operation) as payload, _sending(_body(request, found, payload)) as body:
+            yield body
+
+
+@asynccontextmanager
+async def crossing_async(request: Request) -> AsyncIterator[bytes | None]:
+    """As `crossing`, without standing in the way of the event loop."""
+    found = recognise(request)
+    if found is None:
+        yield None
+    elif found.operation is None:
+        with _looked_at(found):
+            yield None
+    else:
+        with _apart(request):
+            async with passage_async(found.operation) as payload:
+                with _sending(_body(request, found, payload)) as body:
+                    yield body
+
+
+def _apart(request: Request) -> AbstractContextManager[None]:
+    """A request that something else makes while another is sent (a hook, a callback) is no part of that one.
+
+    A redirect, another try and the layers below carry the body that was released.
+    """
+    above = _sent.get()
+    return nullcontext() if above is None or above == request.body else uncovered()
+
+
+@contextmanager
+def _sending(body: bytes | None) -> Iterator[bytes | None]:
+    token = _sent.set(body or b"")
+    try:
+        yield body
+    finally:
+        _sent.reset(token)
+
+
+def _looked_at(found: Crossing) -> Approval:
+    """A release of no action: it covers nothing, and tells `guard.integrations.tripwire` that this was looked at."""
+    return Approval(found.service, (), sealed=False)
+
+
+def _body(request: Request, found: Crossing, payload: Any) -> bytes | None:
+    if request.unread is not None:
+        return None
+    if found.operation is not None and payload == found.operation.payload:
+        return request.body
+    try:
+        return found.body.with_payload(payload)
+    except Exception as error:  # what cannot be written back is not sent
+        raise GuardFault(f"the request could not be made again: {type(error).__name__}: {error}") from error
+
+
+def with_length(headers: Any, length: int) -> Any:
+    """A copy of the headers, with that ``Content-Length`` where they state one."""
+    made = headers.copy() if hasattr(headers, "copy") else dict(headers or {})
+    for name in list(made):
+        if name.lower() == "content-length":
+            made[name] = str(length)
+    return made
+
+
+def answer(error: Denied | GuardFault) -> dict[str, Any]:
+    """What a refused request is answered with where the library's users expect an answer: in every service's words."""
+    return {
+        "__type": "AccessDeniedException",
+        "message": str(error),
+        "error": {
+            "type": "permission_error",
+            "code": "face_policy_violation" if isinstance(error, Denied) else "face_policy_fault",
+            "status": "PERMISSION_DENIED",
+            "message": str(error),
+        },
+    }
