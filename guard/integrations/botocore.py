@@ -97,5 +97,5 @@ ADAPTER = Adapter(
         Hook("botocore.client", "BaseClient._convert_to_request_dict", _serialized),
         Hook("botocore.endpoint", "Endpoint.make_request", _sent),
     ),
-    note="what an event handler puts into a request that is built already, and models behind a SageMaker endpoint",
+    note="what a late event handler puts into a request, and models behind a SageMaker endpoint, are not seen",
 )

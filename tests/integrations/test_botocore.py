@@ -409,6 +409,19 @@ def test_another_tool_s_wrapping_and_unwrapping_changes_nothing(client, server, 
     assert [coverage.state for coverage in guard.verify()] == ["guarded"]
 
 
+def test_a_request_that_is_signed_by_hand_meets_the_fence_below(make_client, server, make_guard, picture):
+    client = make_client()
+    guard.install()
+    body = json.dumps({"CollectionId": "staff", "FaceId": FACE}).encode()
+    headers = {"X-Amz-Target": "RekognitionService.SearchFaces", "Content-Type": "application/x-amz-json-1.1"}
+    request = botocore.awsrequest.AWSRequest("POST", server.url, headers, body)
+    g = make_guard(POLICE)
+    with g.source().frame(picture), pytest.raises(botocore.exceptions.HTTPClientError, match="AWS-2020"):
+        client._endpoint.http_session.send(request.prepare())
+    assert g.ledger.verdicts() == ["deny"]
+    server.assert_untouched()
+
+
 @pytest.fixture
 def reload():
     """Reloads a module; what that replaced is put back at the end."""
