@@ -37,7 +37,11 @@ def server() -> Iterator[CountingServer]:
 
 @pytest.fixture
 def office(make_guard, server) -> guard.Guard:
-    g = make_guard(OFFICE.replace("[services]", f'[services]\n"{server.host}" = "azure_face"'))
+    g = make_guard(
+        OFFICE.replace("[[source]]", "[[source]]\nmax_age_s = 60.0").replace(
+            "[services]", f'[services]\n"{server.host}" = "azure_face"'
+        )
+    )
     tripwire.arm()
     return g
 
