@@ -267,7 +267,7 @@ _TRANSPORTS = "azure.core.pipeline.transport"
 ADAPTER = Adapter(
     name="azure-core",
     distributions=("azure-core",),
-    supported=">=1.30",
+    supported=">=1.30,<2",
     hooks=(
         Hook("azure.core.pipeline._base", "Pipeline.run", _run),
         Hook("azure.core.pipeline._base", "_TransportRunner.send", _handed_on),

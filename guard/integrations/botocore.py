@@ -89,8 +89,8 @@ async def _sent_later(
 
 ADAPTER = Adapter(
     name="boto3",
-    distributions=("boto3", "botocore"),
-    supported=">=1.31",
+    distributions=("botocore",),
+    supported=">=1.31,<2",
     hooks=(
         Hook("botocore.client", "BaseClient._make_api_call", _call),
         Hook("botocore.client", "BaseClient._emit_api_params", _parameters),
