@@ -365,6 +365,32 @@ def test_a_request_to_azure_ai_vision_means(path, query, actions, also):
 
 
 @pytest.mark.parametrize(
+    ("path", "body", "actions"),
+    [
+        ("faces:detect", {"faceSource": {"data": TEXT}}, ("detect",)),
+        ("faces:compare", {"faceSource1": {"data": TEXT}}, ("verify",)),
+        ("faces:somethingNew", {"faceSource": {"data": TEXT}}, ("verify", "identify", "enrol")),
+        ("personDirectories/d/persons:identify", {"faceSource": {"data": TEXT}}, ("identify",)),
+        ("personDirectories/d/faces:find", {"faceSource": {"data": TEXT}}, ("identify",)),
+        ("personDirectories/d/persons/p:verify", {"faceSource": {"data": TEXT}}, ("verify",)),
+        ("personDirectories/d/persons", {"tags": {"name": "x"}}, ("enrol",)),
+        ("personDirectories/d/faces", {"faceSource": {"data": TEXT}}, ("enrol",)),
+        ("analyzers/a", {"config": {"personDirectoryId": "d"}}, ("identify",)),
+        ("analyzers/a", {"config": {"enableFace": True}}, ("identify",)),
+        ("analyzers/a", {"config": {"enableFace": False}}, None),
+        ("analyzers/a:analyze", {"url": "https://example.com/a.mp4"}, (None,)),
+        ("personDirectories/d", {"description": "x"}, None),
+    ],
+)
+def test_persons_of_content_understanding_are_compared_searched_and_enrolled(path, body, actions):
+    host = "x.services.ai.azure.com"
+    operation = azure.translate("POST", host, f"/contentunderstanding/{path}", {}, body)
+    assert actions == (None if operation is None else operation.actions)
+    assert operation is None or operation.service == "microsoft_ai"
+    assert azure.translate("GET", host, f"/contentunderstanding/{path}", {}, None) is None
+
+
+@pytest.mark.parametrize(
     ("host", "path", "service"),
     [
         ("x.cognitiveservices.azure.com", "/face/v1.2/detect", "azure_face"),
