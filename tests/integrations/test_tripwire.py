@@ -189,6 +189,15 @@ def test_install_arms_it_only_where_it_is_asked_for():
     assert tripwire.is_armed()
 
 
+def test_the_standard_library_has_python_s_version():
+    import platform
+
+    guard.install("http.client")
+    stands = {coverage.name: coverage for coverage in guard.verify()}
+    assert stands["http.client"].version == platform.python_version()
+    assert stands["http.client"].state == "guarded"
+
+
 def _picture() -> Any:
     import numpy as np
 
