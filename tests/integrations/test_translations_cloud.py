@@ -55,6 +55,24 @@ def test_what_is_read_from_faces_is_said_beside_the_action(operation, params, al
     assert rekognition.translate(operation, params).also == also
 
 
+@pytest.mark.parametrize(
+    ("operation", "settings", "is_judged"),
+    [
+        ("CreateStreamProcessor", {"Settings": {"FaceSearch": {"CollectionId": "c"}}}, True),
+        ("CreateStreamProcessor", {"Settings": {"ConnectedHome": {"Labels": ["PET"]}}}, False),
+        ("CreateStreamProcessor", {"Settings": {"ConnectedHome": {}, "FaceSearch": {}}}, True),
+        ("UpdateStreamProcessor", {"SettingsForUpdate": {"ConnectedHomeForUpdate": {}}}, False),
+        ("UpdateStreamProcessor", {"SettingsForUpdate": {"FaceSearchForUpdate": {}}}, True),
+        ("StartMediaAnalysisJob", {"OperationsConfig": {"DetectModerationLabels": {}}}, False),
+        ("StartMediaAnalysisJob", {"OperationsConfig": {"SearchFaces": {}}}, True),
+    ],
+)
+def test_what_an_operation_is_told_to_do_says_what_it_is(operation, settings, is_judged):
+    found = rekognition.translate(operation, {"Name": "n", **settings})
+    assert (found is not None) is is_judged
+    assert found is None or found.actions == ("identify",)
+
+
 def test_pictures_are_found_as_bytes_and_as_text_and_what_is_stored_is_named():
     found = rekognition.translate(
         "CompareFaces", {"SourceImage": {"Bytes": PNG}, "TargetImage": {"Bytes": TEXT}, "SimilarityThreshold": 90}
