@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from guard.approvals import uncovered
+from guard.integrations.fence import carrying
 from guard.integrations.hooks import Hook
 from guard.integrations.operation import Operation
 from guard.integrations.passage import passage, passage_async
@@ -51,7 +52,7 @@ def hooks_in(module: str, dialect: Dialect) -> tuple[Hook, ...]:
             sending = _read(dialect, self, options)
             if sending.operation is None:
                 return original(self, cast_to, sending.options_with({}), *args, **kwargs)
-            with passage(sending.operation, sending.refuse) as payload, _released(self, sending, payload):
+            with passage(sending.operation, sending.refuse) as payload, _released(self, sending.operation, payload):
                 return original(self, cast_to, sending.options_with(payload), *args, **kwargs)
 
         return request
@@ -62,7 +63,7 @@ def hooks_in(module: str, dialect: Dialect) -> tuple[Hook, ...]:
             if sending.operation is None:
                 return await original(self, cast_to, sending.options_with({}), *args, **kwargs)
             async with passage_async(sending.operation, sending.refuse) as payload:
-                with _released(self, sending, payload):
+                with _released(self, sending.operation, payload):
                     return await original(self, cast_to, sending.options_with(payload), *args, **kwargs)
 
         return request
@@ -70,8 +71,13 @@ def hooks_in(module: str, dialect: Dialect) -> tuple[Hook, ...]:
     def wrap_build(original: Callable[..., Any]) -> Callable[..., Any]:
         def build(self: Any, options: Any, *args: Any, **kwargs: Any) -> Any:
             sending = _read(dialect, self, options)
-            if sending.operation is None or _is_released(self, sending):
+            if sending.operation is None:
                 return original(self, sending.options_with({}), *args, **kwargs)
+            released = _now.get()
+            if released is not None and released.is_for(self, sending):
+                made = original(self, sending.options_with({}), *args, **kwargs)
+                _tell(released, made)
+                return made
             # A subclass or a middleware of the user's changed it on the way: it is another call.
             with uncovered(), passage(sending.operation, sending.refuse) as payload:
                 return original(self, sending.options_with(payload), *args, **kwargs)
@@ -115,26 +121,42 @@ class _Sending:
         return options
 
 
-_now: ContextVar[tuple[Any, list[Any], list[str]] | None] = ContextVar("guard_stainless_released", default=None)
-"""The client, the pictures and the references of the request that is being sent."""
+@dataclass(slots=True)
+class _Released:
+    """The request that is being sent: its client, its pictures, what it refers to; and whom to tell its body."""
+
+    client: Any
+    pictures: list[Any]
+    opaque: list[str]
+    carries: Callable[[bytes], object]
+
+    def is_for(self, client: Any, sending: _Sending) -> bool:
+        """Whether that carries and names the very things that were judged."""
+        operation = sending.operation
+        if operation is None or operation.broken is not None or client is not self.client:
+            return False
+        return self.pictures == list(operation.payload.values()) and self.opaque == list(operation.opaque)
+
+
+_now: ContextVar[_Released | None] = ContextVar("guard_stainless_released", default=None)
 
 
 @contextmanager
-def _released(client: Any, sending: _Sending, payload: Mapping[Any, Any]) -> Iterator[None]:
-    opaque = [] if sending.operation is None else list(sending.operation.opaque)
-    token = _now.set((client, list(payload.values()), opaque))
+def _released(client: Any, operation: Operation, payload: Mapping[Any, Any]) -> Iterator[None]:
+    with carrying() as carries:
+        token = _now.set(_Released(client, list(payload.values()), list(operation.opaque), carries))
+        try:
+            yield
+        finally:
+            _now.reset(token)
+
+
+def _tell(released: _Released, request: Any) -> None:
+    """Tells the fence below what this attempt is sent with, where that is known beforehand."""
     try:
-        yield
-    finally:
-        _now.reset(token)
-
-
-def _is_released(client: Any, sending: _Sending) -> bool:
-    """Whether it carries and names the very things that were judged."""
-    released, operation = _now.get(), sending.operation
-    if released is None or operation is None or operation.broken is not None or released[0] is not client:
-        return False
-    return released[1:] == (list(operation.payload.values()), list(operation.opaque))
+        released.carries(request.read())
+    except Exception:  # noqa: BLE001 - a stream that can be read only once: the fence takes it for part of this call
+        return
 
 
 def _read(dialect: Dialect, client: Any, options: Any) -> _Sending:

@@ -55,6 +55,24 @@ def test_what_is_read_from_faces_is_said_beside_the_action(operation, params, al
     assert rekognition.translate(operation, params).also == also
 
 
+@pytest.mark.parametrize(
+    ("operation", "settings", "is_judged"),
+    [
+        ("CreateStreamProcessor", {"Settings": {"FaceSearch": {"CollectionId": "c"}}}, True),
+        ("CreateStreamProcessor", {"Settings": {"ConnectedHome": {"Labels": ["PET"]}}}, False),
+        ("CreateStreamProcessor", {"Settings": {"ConnectedHome": {}, "FaceSearch": {}}}, True),
+        ("UpdateStreamProcessor", {"SettingsForUpdate": {"ConnectedHomeForUpdate": {}}}, False),
+        ("UpdateStreamProcessor", {"SettingsForUpdate": {"FaceSearchForUpdate": {}}}, True),
+        ("StartMediaAnalysisJob", {"OperationsConfig": {"DetectModerationLabels": {}}}, False),
+        ("StartMediaAnalysisJob", {"OperationsConfig": {"SearchFaces": {}}}, True),
+    ],
+)
+def test_what_an_operation_is_told_to_do_says_what_it_is(operation, settings, is_judged):
+    found = rekognition.translate(operation, {"Name": "n", **settings})
+    assert (found is not None) is is_judged
+    assert found is None or found.actions == ("identify",)
+
+
 def test_pictures_are_found_as_bytes_and_as_text_and_what_is_stored_is_named():
     found = rekognition.translate(
         "CompareFaces", {"SourceImage": {"Bytes": PNG}, "TargetImage": {"Bytes": TEXT}, "SimilarityThreshold": 90}
@@ -305,6 +323,12 @@ def test_a_stream_of_something_else_cannot_be_settled():
         ("POST", "/face/v1.1/detectLivenessWithVerify/singleModal/sessions", "", ("verify",)),
         ("GET", "/face/v1.1/detectLivenessWithVerify/singleModal/sessions/s", "", ("verify",)),
         ("POST", "/face/v1.0/facelists/l/snapshots", "", ("verify", "identify", "enrol")),
+        ("POST", "/face//v1.2/identify", "", ("identify",)),
+        ("POST", "/face/./v1.2/identify", "", ("identify",)),
+        ("POST", "/face/x/../v1.2/detect/../identify", "", ("identify",)),
+        ("POST", "/face%2fv1.2%5cidentify", "", ("identify",)),
+        ("POST", "/face/v1.2/facelists/%2e%2e/identify", "", ("identify",)),
+        ("POST", "/face/v1.2/identify;x=1", "", ("verify", "identify", "enrol")),
         ("POST", "/face/v1.2", "", None),
         ("POST", "/face/v1.2/", "", ("verify", "identify", "enrol")),
         ("GET", "/face/v1.2/identify", "", None),
@@ -359,6 +383,32 @@ def test_a_request_to_azure_ai_vision_means(path, query, actions, also):
 
 
 @pytest.mark.parametrize(
+    ("path", "body", "actions"),
+    [
+        ("faces:detect", {"faceSource": {"data": TEXT}}, ("detect",)),
+        ("faces:compare", {"faceSource1": {"data": TEXT}}, ("verify",)),
+        ("faces:somethingNew", {"faceSource": {"data": TEXT}}, ("verify", "identify", "enrol")),
+        ("personDirectories/d/persons:identify", {"faceSource": {"data": TEXT}}, ("identify",)),
+        ("personDirectories/d/faces:find", {"faceSource": {"data": TEXT}}, ("identify",)),
+        ("personDirectories/d/persons/p:verify", {"faceSource": {"data": TEXT}}, ("verify",)),
+        ("personDirectories/d/persons", {"tags": {"name": "x"}}, ("enrol",)),
+        ("personDirectories/d/faces", {"faceSource": {"data": TEXT}}, ("enrol",)),
+        ("analyzers/a", {"config": {"personDirectoryId": "d"}}, ("identify",)),
+        ("analyzers/a", {"config": {"enableFace": True}}, ("identify",)),
+        ("analyzers/a", {"config": {"enableFace": False}}, None),
+        ("analyzers/a:analyze", {"url": "https://example.com/a.mp4"}, (None,)),
+        ("personDirectories/d", {"description": "x"}, None),
+    ],
+)
+def test_persons_of_content_understanding_are_compared_searched_and_enrolled(path, body, actions):
+    host = "x.services.ai.azure.com"
+    operation = azure.translate("POST", host, f"/contentunderstanding/{path}", {}, body)
+    assert actions == (None if operation is None else operation.actions)
+    assert operation is None or operation.service == "microsoft_ai"
+    assert azure.translate("GET", host, f"/contentunderstanding/{path}", {}, None) is None
+
+
+@pytest.mark.parametrize(
     ("host", "path", "service"),
     [
         ("x.cognitiveservices.azure.com", "/face/v1.2/detect", "azure_face"),
@@ -366,6 +416,7 @@ def test_a_request_to_azure_ai_vision_means(path, query, actions, also):
         ("x.cognitiveservices.azure.com", "/computervision/imageanalysis:analyze", "microsoft_ai"),
         ("x.openai.azure.com", "/openai/deployments/d/chat/completions", "azure_openai"),
         ("x.openai.azure.com", "/anything", "azure_openai"),
+        ("x.openai.azure.com.:443", "/anything", "azure_openai"),
         ("x.cognitiveservices.azure.com", "/openai/v1/responses", "azure_openai"),
         ("x.services.ai.azure.com", "/models/chat/completions", "azure_openai"),
         ("x.services.ai.azure.com", "/api/projects/p/threads/t/messages", "microsoft_ai"),

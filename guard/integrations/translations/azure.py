@@ -10,16 +10,16 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
-from urllib.parse import unquote
 
 from guard.facts import VLM_SERVICES
 from guard.integrations.operation import Operation
 from guard.integrations.translations import anthropic, azure_face, azure_pictures, azure_vision, openai
+from guard.integrations.translations.paths import normal
 
 __all__ = ["service_at", "translate"]
 
 _READING = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
-_CLOUD = r"azure\.(?:com|us|cn)(?::\d+)?\Z"
+_CLOUD = r"azure\.(?:com|us|cn)\Z"
 _OPENAI = re.compile(rf"(?:\A|\.)openai\.{_CLOUD}")
 _MODELS = re.compile(rf"(?:\A|\.)(?:services\.ai|models\.ai|inference\.ai)\.{_CLOUD}")
 """Hosts of models of many makers, OpenAI's too."""
@@ -45,7 +45,8 @@ def service_at(host: str, path: str) -> str | None:
         host: in lower case, with the port or without.
         path: of the address.
     """
-    path = unquote(path)
+    path = normal(path)
+    host = host.partition(":")[0].rstrip(".")
     if _STORAGE.search(host):
         return None
     if azure_face.is_at(path):
