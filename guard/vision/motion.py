@@ -46,11 +46,11 @@ _LEAST_BLOCKS, _LEAST_FOLLOWED = 4, 6
 # Thresholds of `_is_still` and `_is_moving`; `benchmarks/witness.py` measures what they are worth.
 _AT_REST_PX, _NEARLY_AT_REST_PX, _SHAKEN_PX = 0.15, 0.3, 0.8
 _SOME_BACKGROUND, _BACKGROUND, _AMPLE_BACKGROUND, _MUCH_BACKGROUND = 0.1, 0.15, 0.25, 0.35
-_ALL_RESTLESS, _NEARLY_CALM, _CALM = 0.9, 0.63, 0.6
+_UTTERLY_RESTLESS, _ALL_RESTLESS, _NEARLY_CALM, _CALM = 0.95, 0.9, 0.63, 0.6
 _LEAST_SPREAD = 0.4
 _MOVED_PX, _MOVED_MORE_PX = 0.5, 1.5
 _HARDLY_ANY_BACKGROUND, _LITTLE_BACKGROUND = 0.08, 0.22
-_LEAST_RESTLESS, _LEAST_MARGIN, _LEAST_COHERENT = 0.55, 0.55, 0.3
+_LEAST_RESTLESS, _LEAST_MARGIN, _LEAST_COHERENT, _SOME_COHERENT = 0.55, 0.55, 0.3, 0.17
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,6 @@ class MotionWitness:
             needed_s = OUTLIVES_S if self._still_s >= ESTABLISHED_S else 0.0
             if self._moving_s < (PRESET_S if self._presets else needed_s):
                 return replace(now, state="cannot-tell")
-            self._still_s = 0.0
             return now
         self._moving_s = 0.0
         if now.state == "still":
@@ -191,7 +190,10 @@ def _is_still(found: Motion) -> bool:
 def _is_moving(found: Motion) -> bool:
     """It moves as a whole, and hardly anything, or little beside what is restless, stands still meanwhile."""
     if found.moved_px >= _MOVED_PX and found.background <= _HARDLY_ANY_BACKGROUND:
-        return found.restless >= _LEAST_RESTLESS
+        # A crowd that hides everything looks like this too, but does not agree on one motion.
+        if found.coherent >= _LEAST_COHERENT:
+            return found.restless >= _LEAST_RESTLESS
+        return found.restless >= _UTTERLY_RESTLESS and found.coherent >= _SOME_COHERENT
     return (
         found.moved_px >= _MOVED_MORE_PX
         and found.background <= _LITTLE_BACKGROUND
