@@ -61,6 +61,7 @@ class Call:
         "kwargs",
         "pictures",
         "reading",
+        "recorded",
         "seen",
         "service",
         "source",
@@ -87,6 +88,7 @@ class Call:
         self.fault: str | None = None
         self.decision: Decision | None = None
         self.reading: Reading | None = None
+        self.recorded = False
         self.engines: dict[Source, Engine] = {}
 
     def pass_through(self) -> Arguments:
@@ -287,7 +289,9 @@ class Call:
             reading[1],
             None if seen is None or seen.at is None else int(seen.at.timestamp() * 1_000_000) * 1000,
             [judge.id for judge in self.judges],
+            again=self.recorded,
         )
+        self.recorded = True
         try:
             self.source.guard.ledger.record(entry)
         except Exception as error:
