@@ -199,7 +199,12 @@ def load(
         detector = _shipped_detector(only_checked=isinstance(ledger, NullLedger))
     if ledger is None or isinstance(ledger, (str, Path)):
         file = ledger or config.ledger or config.path.parent / "decisions.db"
-        ledger = Ledger(file)
+        ledger = Ledger(
+            file,
+            key=config.ledger_key,
+            checkpoint_records=config.checkpoint_records,
+            checkpoint_seconds=config.checkpoint_seconds,
+        )
     ledger.describe(engine.digest, engine.statement())
     past_ns = max(_ns(engine.reviewed), ledger.last_at_ns())
     return Guard(config, engine, ledger, Clock(past_ns=past_ns, given=at, read=clock), detector=detector, packs=packs)

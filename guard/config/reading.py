@@ -24,7 +24,10 @@ Detect = Literal["every-frame", "on-demand"]
 
 _FACT_GROUPS = ("operator", "place", "capture", "use", "gallery", "subject", "evidence")
 _SOURCE_KEYS = ("id", "detect", "min_face_px", "face_score", "max_age_s", *_FACT_GROUPS)
-_TABLES = {"policy": ("packs", "base", "extra", "bundle", "public_key"), "ledger": ("path",)}
+_TABLES = {
+    "policy": ("packs", "base", "extra", "bundle", "public_key"),
+    "ledger": ("path", "key", "checkpoint_seconds", "checkpoint_records"),
+}
 _TOP = ("policy", "operator", "source", "services", "ledger")
 
 
@@ -51,7 +54,7 @@ class SourceConfig:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """A whole `guard.toml`. Paths are absolute; `ledger` is None where the file names none.
+    """A whole `guard.toml`. Paths are absolute; `ledger` is None where the file names none, `ledger_key` as well.
 
     `settings` are `[policy] base` and `extra`. Where `bundle` is set, the packs in use are those that it lists, signed
     with the key to `public_key`.
@@ -65,6 +68,9 @@ class Config:
     settings: Settings = field(default_factory=Settings)
     bundle: Path | None = None
     public_key: Path | None = None
+    ledger_key: Path | None = None
+    checkpoint_seconds: float = 60.0
+    checkpoint_records: int = 1000
 
 
 def load_config(path: Path | str) -> Config:
@@ -84,6 +90,19 @@ def load_config(path: Path | str) -> Config:
         ledger=_path(ledger, "path", path.parent, f"{name}: ledger"),
         settings=_settings(policy, name),
         **_signed(policy, path.parent, f"{name}: policy"),
+        ledger_key=_path(ledger, "key", path.parent, f"{name}: ledger"),
+        checkpoint_seconds=_number(
+            ledger.get("checkpoint_seconds", 60), f"{name}: ledger.checkpoint_seconds", low=0.1, high=86_400
+        ),
+        checkpoint_records=int(
+            _number(
+                ledger.get("checkpoint_records", 1000),
+                f"{name}: ledger.checkpoint_records",
+                low=1,
+                high=1_000_000,
+                whole=True,
+            )
+        ),
     )
 
 
