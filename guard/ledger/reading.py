@@ -18,7 +18,7 @@ __all__ = ["leaves", "read", "summary"]
 
 _RECORDS = """
 SELECT body, seq FROM leaves WHERE kind = 'call'
-  AND seq NOT IN (SELECT supersedes FROM leaves WHERE supersedes IS NOT NULL)
+  AND seq NOT IN (SELECT seq FROM superseded)
 UNION ALL
 SELECT body, NULL FROM pending WHERE json_extract(body, '$.kind') = 'call'
 """

@@ -86,7 +86,7 @@ class Run:
         self._since = stored.until
         self._first = self._last
 
-    def leaf(self, session: str, supersedes: int | None = None) -> Calls:
+    def leaf(self, session: str) -> Calls:
         """The run as a statement, as far as it has come."""
         first, last = self._first, self._last
         decision, end, fault = first.decision, last.decision, first.fault
@@ -116,7 +116,6 @@ class Run:
             enforced=first.enforced,
             latency_us=round(self._latency_us, 1),
             latency_us_max=round(self._latency_us_max, 1),
-            supersedes=supersedes,
         )
 
     @property

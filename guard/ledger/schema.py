@@ -15,21 +15,21 @@ __all__ = ["SCHEMA_VERSION", "connect", "is_ledger", "objects", "open_to_read", 
 
 SCHEMA_VERSION = 3
 
-# leaves: body = the JSON, NULL where it was pruned; hash = its RFC 6962 leaf hash. The other columns are not stored.
+# leaves: body = the JSON, NULL where it was pruned; hash = its RFC 6962 leaf hash; kind is not stored.
+# superseded: records whose place a later one took, as that one says.
 # pending: statements that still grow; each becomes a leaf. tree: the Merkle frontier, so that appending reads one row.
 _TABLES = """
 CREATE TABLE leaves (
-  seq        INTEGER PRIMARY KEY,
-  body       TEXT,
-  hash       BLOB NOT NULL,
-  kind       TEXT GENERATED ALWAYS AS (json_extract(body, '$.kind')) VIRTUAL,
-  id         TEXT GENERATED ALWAYS AS (json_extract(body, '$.id')) VIRTUAL,
-  verdict    TEXT GENERATED ALWAYS AS (json_extract(body, '$.verdict')) VIRTUAL,
-  supersedes INTEGER GENERATED ALWAYS AS (json_extract(body, '$.supersedes')) VIRTUAL
+  seq  INTEGER PRIMARY KEY,
+  body TEXT,
+  hash BLOB NOT NULL,
+  kind TEXT GENERATED ALWAYS AS (json_extract(body, '$.kind')) VIRTUAL
 );
 CREATE INDEX leaves_of_other_kinds ON leaves (kind) WHERE kind <> 'call';
-CREATE INDEX leaves_released ON leaves (id) WHERE verdict IN ('allow', 'redact');
-CREATE INDEX leaves_superseding ON leaves (supersedes) WHERE supersedes IS NOT NULL;
+CREATE TABLE superseded (
+  seq INTEGER PRIMARY KEY,
+  by  INTEGER NOT NULL
+);
 CREATE TABLE pending (
   session TEXT NOT NULL,
   name    TEXT NOT NULL,
@@ -62,7 +62,7 @@ CREATE VIEW records AS
     body
   FROM (
     SELECT seq, body FROM leaves WHERE kind = 'call'
-      AND seq NOT IN (SELECT supersedes FROM leaves WHERE supersedes IS NOT NULL)
+      AND seq NOT IN (SELECT seq FROM superseded)
     UNION ALL
     SELECT NULL, body FROM pending WHERE json_extract(body, '$.kind') = 'call'
   );

@@ -213,7 +213,7 @@ class Ledger:
         self._thread.start()
 
     def _say_opened(self, store: Store) -> None:
-        store.append(
+        self._drafts.first = store.append(
             Opened(
                 at=now(),
                 session=self._session,
