@@ -106,7 +106,8 @@ class Call:
                 decision, arguments = self._broken(), None
             except Exception as error:  # a broken stage is a refusal, whatever it raised
                 log.exception("source %s: the guard failed while judging a call", self.source.id)
-                self.fault = f"the guard failed while judging: {type(error).__name__}: {error}"
+                # Somebody else's message could hold a name or a prompt: it goes to the log, never into the record.
+                self.fault = f"the guard failed while judging: {type(error).__name__}"
                 decision, arguments = self._broken(), None
             if self.seen is not None:
                 self.seen.timings["decide"] = decision.latency_us
