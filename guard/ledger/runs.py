@@ -92,13 +92,14 @@ class Run:
         """The run as a statement, as far as it has come."""
         first, last = self._first, self._last
         decision, end, fault = first.decision, last.decision, first.fault
+        at = self._since or text_of(first.at_ns)
         return Calls(
             session=session,
             id=decision.id,
             last_id=end.id,
             count=self.count,
-            at=self._since or text_of(first.at_ns),
-            until=text_of(last.at_ns),
+            at=at,
+            until=at if last is first and self._since is None else text_of(last.at_ns),
             clock=first.clock,
             source=decision.source,
             frame=_whole(decision.frame),
