@@ -18,6 +18,8 @@ from guard.errors import ConfigError, Denied, GuardError, GuardFault, LedgerErro
 if TYPE_CHECKING:
     from guard.facts import Decision, Faces, Facts, Reason, Verdict
     from guard.guard import Guard, load
+    from guard.integrations import install, uninstall, verify
+    from guard.integrations.galleries import gallery
     from guard.source import Source
 
 __all__ = [
@@ -36,7 +38,11 @@ __all__ = [
     "SourceError",
     "Verdict",
     "__version__",
+    "gallery",
+    "install",
     "load",
+    "uninstall",
+    "verify",
 ]
 
 _LAZY = {
@@ -47,7 +53,11 @@ _LAZY = {
     "Reason": "guard.facts",
     "Source": "guard.source",
     "Verdict": "guard.facts",
+    "gallery": "guard.integrations.galleries",
+    "install": "guard.integrations",
     "load": "guard.guard",
+    "uninstall": "guard.integrations",
+    "verify": "guard.integrations",
 }
 
 

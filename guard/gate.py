@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from guard.approvals import Approval
 from guard.errors import Denied, GuardError, GuardFault
 from guard.facts import Decision, Verdict
 from guard.frames import Seen, current_frame, other_sources
@@ -45,23 +46,35 @@ class Call:
 
     Args:
         source: the source that the guarded callable carries.
-        action: what the call does, None where it names nothing (vision-language services only).
+        actions: every action that the call could be; the strictest of their verdicts stands. None for a call that names
+            nothing (vision-language services only).
         service: a service of the vocabulary.
+        args, kwargs: the arguments, in which its pictures are looked for.
+        opaque: what the call refers to beside its arguments and cannot be looked at, in words.
+        broken: why the guard cannot judge this call, known before it is judged: it is refused, and recorded.
+        also: actions that the call does in any case, beside the one that it could be: no intent narrows them away.
+        rewritable: whether the redacted picture can take the place of the one that came; where it cannot (a signed
+            request), what could go out only redacted is denied.
     """
 
     __slots__ = (
-        "action",
+        "actions",
+        "also",
         "args",
         "arrived_ns",
+        "broken",
         "decision",
         "engines",
         "fault",
         "id",
+        "judged_actions",
         "judges",
         "kwargs",
+        "opaque",
         "pictures",
         "reading",
         "recorded",
+        "rewritable",
         "seen",
         "service",
         "source",
@@ -70,15 +83,25 @@ class Call:
     def __init__(
         self,
         source: Source,
-        action: str | None,
+        actions: Sequence[str | None],
         service: str,
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
+        opaque: Sequence[str] = (),
+        broken: str | None = None,
+        *,
+        also: Sequence[str] = (),
+        rewritable: bool = True,
     ) -> None:
         self.arrived_ns = time.perf_counter_ns()
         self.source = source
-        self.action = action
+        self.actions = actions
+        self.also = also
+        self.judged_actions = actions
         self.service = service
+        self.opaque = opaque
+        self.broken = broken
+        self.rewritable = rewritable
         self.args = args
         self.kwargs = dict(kwargs)
         self.id = decision_id()
@@ -125,10 +148,20 @@ class Call:
             late += 1
             if late == _LATE_ROUNDS:
                 break
+        raise self.withdraw(why)
+
+    def withdraw(self, why: str) -> Denied | GuardFault:
+        """Takes back a release of which no use was made: its record becomes a fault. Gives the refusal."""
         self.fault = why
         decision = self._broken()
         self._record(decision)
-        raise self._refusal(decision)
+        return self._refusal(decision)
+
+    def approval(self, *, sealed: bool) -> Approval:
+        """What the release covers while the call runs; see `guard.approvals`."""
+        # A library below knows no more of a call that names nothing than this one did: the intent is the same there.
+        unnamed = (None,) if None in self.actions else ()
+        return Approval(self.service, (*self.judged_actions, *unnamed), sealed=sealed)
 
     def _is_overtaken(self) -> bool:
         """Whether another policy came into force since this call was judged: the decision is void then."""
@@ -146,12 +179,13 @@ class Call:
         self.seen = seen = current_frame()
         self.judges = self._find_judges(seen)
         self.reading = reading = guard.clock.now()
-        action = self.action
-        if action is None:
-            action = self.source.intended_action()
+        if self.broken is not None:
+            raise GuardFault(self.broken)
+        self.judged_actions = actions = self._intended()
         # The whole call is judged by one policy, whatever is reloaded meanwhile.
         self.engines = {judge: judge.guard.engine for judge in self.judges}
-        columns = [judge.column(action, self.service, reading, engine) for judge, engine in self.engines.items()]
+        questions = [(judge, action) for judge in self.judges for action in actions]
+        columns = [judge.column(action, self.service, reading, self.engines[judge]) for judge, action in questions]
         faces: int | None = None
         arguments: Arguments = (self.args, self.kwargs)
         if True in [column.hinges_on_faces for column in columns]:
@@ -159,7 +193,10 @@ class Call:
         elif seen is not None and not seen.finished and seen.known is not None:
             faces = len(seen.known)
         rulings = [column.ruling(faces) for column in columns]
-        verdict, judge, ruling, valid_until = self._strictest(rulings, columns)
+        strictest = _strictest(rulings)
+        judge, action = questions[strictest]
+        ruling = rulings[strictest]
+        verdict = ruling.verdict
         if ruling.fault is not None:
             self.fault = ruling.fault
         if verdict is not Verdict.DENY:
@@ -171,8 +208,17 @@ class Call:
                 arguments = replaced if replaced is not None else arguments
         if self.fault is not None:
             verdict = Verdict.DENY
-        decision = self._decision(action, verdict, judge, ruling, faces, valid_until)
+        until = [column.valid_until for column in columns if column.valid_until is not None]
+        decision = self._decision(action, verdict, judge, ruling, faces, min(until, default=None))
         return decision, None if verdict is Verdict.DENY else arguments
+
+    def _intended(self) -> Sequence[str | None]:
+        """The actions to judge: what the code says the call is for, where the call itself leaves that open."""
+        if self.actions == (None,) or len(self.actions) > 1:
+            intended = self.source.intended_action()
+            if intended is not None and (intended in self.actions or None in self.actions):
+                return (intended, *self.also)
+        return (*self.actions, *self.also) if self.also else self.actions
 
     def _find_judges(self, seen: Seen | None) -> Sequence[Source]:
         """The callable's own source, the source of every open frame around it, and of every frame it was handed."""
@@ -197,6 +243,9 @@ class Call:
             if seen.snapshot is not None and seen.known is not None:
                 known[id(seen.image)] = seen.snapshot
         self.pictures = pictures = Pictures(self.args, self.kwargs, known=known)
+        pictures.opaque.extend(self.opaque)
+        if not pictures.found or pictures.opaque:
+            return None  # unknown, whatever the others show
         total: int | None = 0
         for picture in pictures.found:
             if seen is not None and picture.pixels is seen.snapshot:
@@ -207,23 +256,7 @@ class Call:
                 except GuardError as error:
                     self.fault = f"the detector failed: {error}"
             total = None if total is None or picture.faces is None else total + len(picture.faces)
-        if not pictures.found or pictures.opaque:
-            return None
         return total
-
-    def _strictest(
-        self, rulings: Sequence[Ruling], columns: Sequence[Any]
-    ) -> tuple[Verdict, Source, Ruling, datetime | None]:
-        if len(rulings) == 1:
-            return rulings[0].verdict, self.judges[0], rulings[0], columns[0].valid_until
-        best = 0
-        for number, ruling in enumerate(rulings):
-            # A policy's own denial outranks a fault: the caller learns what would lift it.
-            rank = (_STRICTNESS[ruling.verdict], ruling.fault is None)
-            if rank > (_STRICTNESS[rulings[best].verdict], rulings[best].fault is None):
-                best = number
-        until = [column.valid_until for column in columns if column.valid_until is not None]
-        return rulings[best].verdict, self.judges[best], rulings[best], min(until, default=None)
 
     def _cannot_be_judged(self, seen: Seen | None) -> str | None:
         if self.fault is not None:
@@ -237,10 +270,12 @@ class Call:
         pictures = self.pictures
         if pictures is None:
             return verdict, None
-        if verdict is Verdict.REDACT and (not pictures.found or pictures.opaque):
+        if verdict is Verdict.REDACT and (not pictures.found or pictures.opaque or not self.rewritable):
+            return Verdict.DENY, None
+        if verdict is Verdict.REDACT and pictures.shows_faces_in_a_video:
             return Verdict.DENY, None
         for picture in pictures.found:
-            if verdict is Verdict.REDACT and picture.faces is not None and len(picture.faces):
+            if verdict is Verdict.REDACT and picture.put is not None and picture.faces:
                 picture.replacement = picture.put(self.source.guard.redact(picture.pixels, picture.faces))
             else:
                 picture.replacement = picture.unchanged
@@ -280,7 +315,7 @@ class Call:
         return decision
 
     def _broken(self) -> Decision:
-        return self._decision(self.action, Verdict.DENY, self.source, None, None, None)
+        return self._decision(self.actions[0], Verdict.DENY, self.source, None, None, None)
 
     def _record(self, decision: Decision) -> None:
         seen, reading = self.seen, self.reading or (time.time_ns(), "disbelieved")
@@ -306,19 +341,34 @@ class Call:
         self._tell(decision)
         if decision.fault is not None:
             return GuardFault(partial(_fault_in_words, decision), decision=decision)
-        return Denied(partial(_denial_in_words, decision, self.pictures), decision=decision)
+        return Denied(partial(_denial_in_words, decision, self.pictures, self.rewritable), decision=decision)
+
+
+def _strictest(rulings: Sequence[Ruling]) -> int:
+    """Which of the rulings stands. A policy's own denial outranks a fault: the caller learns what would lift it."""
+    best = 0
+    if len(rulings) > 1:
+        for number, ruling in enumerate(rulings):
+            rank = (_STRICTNESS[ruling.verdict], ruling.fault is None)
+            if rank > (_STRICTNESS[rulings[best].verdict], rulings[best].fault is None):
+                best = number
+    return best
 
 
 def _fault_in_words(decision: Decision) -> str:
     return f"{_call_in_words(decision)} was refused because the guard could not judge it: {decision.fault}"
 
 
-def _denial_in_words(decision: Decision, pictures: Pictures | None) -> str:
+def _denial_in_words(decision: Decision, pictures: Pictures | None, rewritable: bool) -> str:
     why = ", ".join(dict.fromkeys(reason.rule for reason in decision.reasons)) or "no rule permits it"
-    if pictures is not None and not pictures.found:
-        why += "; it may go out only redacted, and no picture was found to redact"
-    elif pictures is not None and pictures.opaque:
+    if pictures is not None and pictures.opaque:
         why += f"; it may go out only redacted, and this could not be looked at: {pictures.opaque[0]}"
+    elif pictures is not None and not pictures.found:
+        why += "; it may go out only redacted, and no picture was found to redact"
+    elif pictures is not None and pictures.shows_faces_in_a_video:
+        why += "; it may go out only redacted, and a video cannot be redacted"
+    elif pictures is not None and not rewritable:
+        why += "; it may go out only redacted, and the request cannot be rewritten"
     return f"{_call_in_words(decision)} is forbidden by {why}"
 
 

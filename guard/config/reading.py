@@ -6,14 +6,15 @@ reaches the policy.
 
 from __future__ import annotations
 
-import difflib
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any, Literal
 
+from guard.config.gateway import GatewayConfig, read_gateway
+from guard.config.values import guess, known, number, text
 from guard.errors import ConfigError
 from guard.facts import SERVICES, Facts
 from guard.policy import Settings
@@ -28,7 +29,7 @@ _TABLES = {
     "policy": ("packs", "base", "extra", "bundle", "public_key"),
     "ledger": ("path", "key", "checkpoint_seconds", "checkpoint_records"),
 }
-_TOP = ("policy", "operator", "source", "services", "ledger")
+_TOP = ("policy", "operator", "source", "services", "ledger", "gateway")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class SourceConfig:
     """One `[[source]]`.
 
     Attributes:
-        id: its name in records and on the command line.
+        id: its name in records and on the command line; None for the source of calls that have none.
         facts: what is declared of it; `use.at` is unknown here, the clock fills it in.
         detect: ``every-frame`` or ``on-demand``.
         min_face_px: smallest face width that matters, in source pixels.
@@ -44,7 +45,7 @@ class SourceConfig:
         max_age_s: seconds after which a frame can no longer be judged.
     """
 
-    id: str
+    id: str | None
     facts: Facts
     detect: Detect
     min_face_px: int
@@ -57,7 +58,7 @@ class Config:
     """A whole `guard.toml`. Paths are absolute; `ledger` is None where the file names none, `ledger_key` as well.
 
     `settings` are `[policy] base` and `extra`. Where `bundle` is set, the packs in use are those that it lists, signed
-    with the key to `public_key`.
+    with the key to `public_key`. `gateway` is None where the file has no such table.
     """
 
     path: Path
@@ -68,6 +69,7 @@ class Config:
     settings: Settings = field(default_factory=Settings)
     bundle: Path | None = None
     public_key: Path | None = None
+    gateway: GatewayConfig | None = None
     ledger_key: Path | None = None
     checkpoint_seconds: float = 60.0
     checkpoint_records: int = 1000
@@ -78,31 +80,23 @@ def load_config(path: Path | str) -> Config:
     path = Path(path)
     table = _toml(path)
     name = path.name
-    _known(table, _TOP, name)
+    known(table, _TOP, name)
     for key, keys in _TABLES.items():
-        _known(_table(table, key, name), keys, f"{name}: {key}")
+        known(_table(table, key, name), keys, f"{name}: {key}")
     policy, ledger = _table(table, "policy", name), _table(table, "ledger", name)
+    sources = _sources(table, name)
+    services = _services(_table(table, "services", name), f"{name}: services")
+    gateway = _table(table, "gateway", name)
     return Config(
         path=path.absolute(),
         packs=_packs(policy.get("packs", ["all"]), path.parent, f"{name}: policy.packs"),
-        sources=_sources(table, name),
-        services=_services(_table(table, "services", name), f"{name}: services"),
+        sources=sources,
+        services=services,
         ledger=_path(ledger, "path", path.parent, f"{name}: ledger"),
         settings=_settings(policy, name),
+        gateway=read_gateway(gateway, path.parent, sources, services, f"{name}: gateway") if gateway else None,
         **_signed(policy, path.parent, f"{name}: policy"),
-        ledger_key=_path(ledger, "key", path.parent, f"{name}: ledger"),
-        checkpoint_seconds=_number(
-            ledger.get("checkpoint_seconds", 60), f"{name}: ledger.checkpoint_seconds", low=0.1, high=86_400
-        ),
-        checkpoint_records=int(
-            _number(
-                ledger.get("checkpoint_records", 1000),
-                f"{name}: ledger.checkpoint_records",
-                low=1,
-                high=1_000_000,
-                whole=True,
-            )
-        ),
+        **_sealing(ledger, path.parent, f"{name}: ledger"),
     )
 
 
@@ -122,8 +116,18 @@ def _signed(policy: Mapping[str, Any], folder: Path, where: str) -> dict[str, Pa
     return {key: _path(policy, key, folder, where) for key in ("bundle", "public_key")}
 
 
+def _sealing(ledger: Mapping[str, Any], folder: Path, where: str) -> dict[str, Any]:
+    """Who signs the record, and how often."""
+    seconds, records = ledger.get("checkpoint_seconds", 60), ledger.get("checkpoint_records", 1000)
+    return {
+        "ledger_key": _path(ledger, "key", folder, where),
+        "checkpoint_seconds": number(seconds, f"{where}.checkpoint_seconds", low=0.1, high=86_400),
+        "checkpoint_records": int(number(records, f"{where}.checkpoint_records", low=1, high=1_000_000, whole=True)),
+    }
+
+
 def _path(table: Mapping[str, Any], key: str, folder: Path, where: str) -> Path | None:
-    return (folder / _text(table[key], f"{where}.{key}")).absolute() if key in table else None
+    return (folder / text(table[key], f"{where}.{key}")).absolute() if key in table else None
 
 
 def _toml(path: Path) -> dict[str, Any]:
@@ -147,12 +151,13 @@ def _sources(table: Mapping[str, Any], name: str) -> dict[str, SourceConfig]:
     operator = _table(table, "operator", name)
     found: dict[str, SourceConfig] = {}
     shared: dict[str, Facts] = {}
-    for number, entry in enumerate(entries):
-        where = f"{name}: source[{number}]"
+    for index, entry in enumerate(entries):
+        where = f"{name}: source[{index}]"
         source = _source(entry, operator, where, shared)
-        if source.id in found:
-            raise ConfigError(f"two sources are called {source.id!r}", where=f"{where}.id", mend="rename one")
-        found[source.id] = source
+        id = text(source.id, f"{where}.id")
+        if id in found:
+            raise ConfigError(f"two sources are called {id!r}", where=f"{where}.id", mend="rename one")
+        found[id] = source
     return found
 
 
@@ -160,7 +165,7 @@ def _source(
     entry: Mapping[str, Any], operator: Mapping[str, Any], where: str, shared: dict[str, Facts]
 ) -> SourceConfig:
     """One entry. `shared` are the facts read so far: sources that state the same share one object, read once."""
-    _known(entry, _SOURCE_KEYS, where)
+    known(entry, _SOURCE_KEYS, where)
     detect = entry.get("detect", "every-frame")
     if detect not in ("every-frame", "on-demand"):
         raise ConfigError(
@@ -184,12 +189,12 @@ def _source(
     if facts is None:
         facts = shared[stated] = Facts.parse(_instants_as_text(groups, where), where=where)
     return SourceConfig(
-        id=_text(entry.get("id"), f"{where}.id"),
+        id=entry.get("id"),
         facts=facts,
         detect=detect,
-        min_face_px=int(_number(entry.get("min_face_px", 32), f"{where}.min_face_px", low=1, high=10_000, whole=True)),
-        face_score=_number(entry.get("face_score", 0.5), f"{where}.face_score", low=0.0, high=1.0),
-        max_age_s=_number(entry.get("max_age_s", 1.0), f"{where}.max_age_s", low=0.001, high=86_400.0),
+        min_face_px=int(number(entry.get("min_face_px", 32), f"{where}.min_face_px", low=1, high=10_000, whole=True)),
+        face_score=number(entry.get("face_score", 0.5), f"{where}.face_score", low=0.0, high=1.0),
+        max_age_s=number(entry.get("max_age_s", 1.0), f"{where}.max_age_s", low=0.001, high=86_400.0),
     )
 
 
@@ -206,7 +211,7 @@ def _packs(value: Any, folder: Path, where: str) -> tuple[str | Path, ...]:
 def _services(table: Mapping[str, Any], where: str) -> dict[str, str]:
     for name, value in table.items():
         if value not in SERVICES:
-            raise ConfigError(f"no service is called {value!r}", where=f"{where}.{name}", mend=_guess(value, SERVICES))
+            raise ConfigError(f"no service is called {value!r}", where=f"{where}.{name}", mend=guess(value, SERVICES))
         if name in SERVICES and name != value:
             raise ConfigError(
                 f"{name!r} is a service of the vocabulary and keeps its meaning",
@@ -221,34 +226,6 @@ def _table(table: Mapping[str, Any], key: str, name: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ConfigError(f"{key} must be a table", where=f"{name}: {key}", mend=f"write [{key}]")
     return value
-
-
-def _known(table: Mapping[str, Any], keys: Iterable[str], where: str) -> None:
-    for key in table:
-        if key not in keys:
-            raise ConfigError(f"no key is called {key!r} here", where=f"{where}.{key}", mend=_guess(key, keys))
-
-
-def _guess(value: object, known: Iterable[str]) -> str:
-    known = list(known)
-    near = difflib.get_close_matches(str(value), known, n=1)
-    return f"did you mean {near[0]!r}?" if near else f"known are {', '.join(sorted(known))}"
-
-
-def _text(value: Any, where: str) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise ConfigError(
-            "a text is needed here", where=where, mend='write it between quotation marks, e.g. "bodycam-1"'
-        )
-    return value
-
-
-def _number(value: Any, where: str, *, low: float, high: float, whole: bool = False) -> float:
-    fits = isinstance(value, int) or (isinstance(value, float) and not whole)
-    if isinstance(value, bool) or not fits or not low <= value <= high:
-        kind = "a whole number" if whole else "a number"
-        raise ConfigError(f"{value!r} cannot be used here", where=where, mend=f"write {kind} from {low:g} to {high:g}")
-    return float(value)
 
 
 def _instants_as_text(value: Any, where: str) -> Any:

@@ -2,7 +2,8 @@
 
 In each page, in order: a `toml` block whose first line is a comment naming a file is written to it, `python` blocks
 run in one namespace, and every `$ guard ...` line of a `console` block runs and must end with status 0 (or the one
-that an `# exit N` at its end says).
+that an `# exit N` at its end says). A page whose first line is ``<!-- needs: openai anthropic -->`` is skipped where one
+of these modules is absent.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(?P<kind>toml|python|console)\n(?P<body>.*?)^```$", re.DOTALL | re.MULTILINE)
+NEEDS = re.compile(r"\A<!-- needs: (?P<modules>[\w. ]+?) -->")
 EXIT = re.compile(r"\s+#\s*exit (\d)\s*$")
 
 
@@ -27,6 +29,9 @@ EXIT = re.compile(r"\s+#\s*exit (\d)\s*$")
 def test_the_examples_of_a_page_run(page: Path, tmp_path: Path, monkeypatch):
     if not page.exists():
         pytest.fail(f"{page.name} is missing")
+    needs = NEEDS.match(page.read_text())
+    for module in needs["modules"].split() if needs else ():
+        pytest.importorskip(module, reason=f"the examples of {page.name} need {module}")
     blocks = [(match["kind"], match["body"]) for match in BLOCK.finditer(page.read_text())]
     monkeypatch.chdir(tmp_path)
     samples = ROOT / "samples"

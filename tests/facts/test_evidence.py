@@ -193,9 +193,24 @@ def test_a_delay_that_contradicts_its_dates_is_a_fault(issued: str, delay: int) 
     assert caught.value.where == "evidence[0]"
 
 
+def test_a_delay_beside_its_date_is_a_fault_at_an_unknown_time_too() -> None:
+    """Else a clock that is not believed would allow what every clock that is believed refuses."""
+    with pytest.raises(ConfigError, match="that is unknown") as caught:
+        standing({"type": "urgency_request", "issued": "2026-06-01T22:00:00Z", "delay_hours": 10}, at=None)
+    assert caught.value.where == "evidence[0]"
+    assert standing({"type": "urgency_request", "issued": "2026-06-01T22:00:00Z"}, at=None).held == set()
+
+
 def test_a_delay_written_by_hand_may_be_rounded_and_the_longer_one_counts() -> None:
     assert standing({"type": "urgency_request", "issued": "2026-06-01T12:20:00Z", "delay_hours": 0.33}).held
     assert standing({"type": "urgency_request", "issued": "2026-06-02T12:00:00Z", "delay_hours": 24.005}).spent
+
+
+def test_a_record_that_states_a_delay_came_after_the_use_began_whatever_its_rounded_date_says() -> None:
+    late = {"type": "case_approval", **YEAR, "issued": "2026-06-01T12:00:00Z"}
+    assert standing(late).held == {"case_approval"}
+    assert standing({**late, "delay_hours": 0}).held == {"case_approval"}
+    assert standing({**late, "delay_hours": 0.001}).held == set()
 
 
 def test_the_boundaries_are_all_the_instants_at_which_a_standing_changes() -> None:
