@@ -72,13 +72,32 @@ CREATE VIEW records AS
 def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     """Opens the file. Raises `sqlite3.Error`; callers turn that into a `LedgerError`."""
     if read_only:
-        return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5.0, isolation_level=None)
+        return _connect_to_read(path)
     # One thread at a time uses it: whoever opens the ledger first, its writer from then on.
     connection = sqlite3.connect(path, timeout=5.0, isolation_level=None, check_same_thread=False)
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA wal_autocheckpoint = 0")  # the writer does it, when nobody waits for the disk
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _connect_to_read(path: Path) -> sqlite3.Connection:
+    def opened(options: str) -> sqlite3.Connection:
+        return sqlite3.connect(f"{path.absolute().as_uri()}?{options}", uri=True, timeout=5.0, isolation_level=None)
+
+    connection = opened("mode=ro")
+    try:
+        connection.execute("PRAGMA schema_version")
+    except sqlite3.OperationalError:
+        connection.close()
+        if Path(f"{path}-wal").exists():
+            raise
+        # A closed ledger in a folder where nothing can be written, an auditor's copy: nobody else writes it either.
+        connection = opened("mode=ro&immutable=1")
     except BaseException:
         connection.close()
         raise

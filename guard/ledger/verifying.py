@@ -72,7 +72,7 @@ def verify(
 
 def _check_file(connection: sqlite3.Connection, found: Verification) -> None:
     expected = objects()
-    for name, sql in connection.execute("SELECT name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"):
+    for name, sql in connection.execute("SELECT name, sql FROM sqlite_master WHERE substr(name, 1, 7) <> 'sqlite_'"):
         if expected.pop(name, None) != sql:
             found.add(f"the file holds {name!r}, which guard did not make so")
     for name in expected:

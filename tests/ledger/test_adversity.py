@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+import time
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -43,6 +44,50 @@ def test_a_folder_that_cannot_be_written_lets_nothing_start(tmp_path: Path):
     assert done.stdout.startswith("refused"), done.stderr
     assert "cannot be written" in done.stdout
     assert list(folder.iterdir()) == []
+
+
+def test_a_closed_ledger_is_read_where_nothing_can_be_written(tmp_path: Path):
+    folder = tmp_path / "copy"
+    folder.mkdir()
+    with Ledger(folder / "d.db") as ledger:
+        ledger.record(entry(1, "allow"))
+    script = textwrap.dedent(
+        f"""
+        import os, sys
+        sys.path[:0] = {sys.path!r}
+        from guard.ledger import read, summary
+        from guard.ledger.verifying import verify
+        if os.geteuid() == 0:
+            os.setuid(65534)
+        print(summary({str(folder / "d.db")!r})["total"], verify({str(folder / "d.db")!r}).verified)
+        """
+    )
+    for parent in (tmp_path, *tmp_path.parents[:2]):
+        parent.chmod(0o755)
+    folder.chmod(0o555)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=_root(), timeout=60)
+    folder.chmod(0o755)
+    assert done.stdout == "1 True\n", done.stderr
+
+
+def test_a_full_disk_is_not_asked_all_the_time(tmp_path: Path, monkeypatch):
+    from guard.ledger.store import Store
+
+    asked = []
+
+    def full(self: Store) -> None:
+        asked.append(1)
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with Ledger(tmp_path / "d.db") as ledger:
+        with monkeypatch.context() as disk:
+            disk.setattr(Store, "begin", full)
+            ledger.record(entry(1))
+            with pytest.raises(guard.LedgerError):
+                ledger.flush()
+            time.sleep(1.2)
+            assert len(asked) < 8
+        ledger.flush()
 
 
 def test_a_file_that_became_read_only_refuses(tmp_path: Path, monkeypatch):

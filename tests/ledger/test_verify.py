@@ -262,6 +262,7 @@ def test_whoever_holds_the_key_can_rewrite_what_no_kept_checkpoint_covers(sealed
     [
         "CREATE TABLE notes (x)",
         "CREATE TRIGGER t AFTER INSERT ON leaves BEGIN DELETE FROM leaves WHERE seq = new.seq; END",
+        "CREATE TRIGGER sqlitex AFTER INSERT ON leaves BEGIN DELETE FROM leaves WHERE seq = new.seq; END",
         "DROP VIEW records",
         "DROP INDEX leaves_of_other_kinds",
         "INSERT INTO superseded VALUES (20, 21)",
