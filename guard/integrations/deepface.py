@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from guard.integrations.face_models import is_named
 from guard.integrations.hooks import Adapter, Hook
-from guard.integrations.local import COMPARE, EMBED, carrying, comparing, judging
+from guard.integrations.local import COMPARE, EMBED, carrying, comparing, judging, preparation
 
 __all__ = ["ADAPTER"]
 
@@ -62,6 +63,28 @@ def _actions_of(asked: Any) -> Sequence[str]:
     return tuple(dict.fromkeys(found or every))
 
 
+def _build_model(original: Callable[..., Any]) -> Callable[..., Any]:
+    def build_model(task: Any, *args: Any, **kwargs: Any) -> Any:
+        if task != "facial_recognition":
+            return original(task, *args, **kwargs)
+        with preparation("deepface.build_model"):
+            return original(task, *args, **kwargs)
+
+    return build_model
+
+
+def _build_session(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Loads a network; a refusal further down would reach the caller as a `ValueError` that blames the file."""
+
+    def build_session(file_name: Any, *args: Any, **kwargs: Any) -> Any:
+        if not is_named([str(file_name)]):
+            return original(file_name, *args, **kwargs)
+        with preparation("deepface.build_session"):
+            return original(file_name, *args, **kwargs)
+
+    return build_session
+
+
 def _model(path: str, attribute: str) -> Hook:
     return Hook(f"{_MODELS}.{path}", attribute, carrying(f"deepface.{attribute}"))
 
@@ -80,10 +103,12 @@ ADAPTER = Adapter(
         Hook("deepface.modules.recognition", "find", _find),
         Hook("deepface.modules.datastore", "register", carrying("deepface.register", ("enrol",))),
         Hook("deepface.modules.datastore", "search", carrying("deepface.search", ("identify",))),
-        Hook("deepface.modules.datastore", "identify", carrying("deepface.identify", ("identify",))),
+        Hook("deepface.modules.datastore", "identify", carrying("deepface.identify", COMPARE)),
         Hook("deepface.modules.datastore", "build_index", comparing("deepface.build_index", ("enrol",))),
         Hook("deepface.modules.streaming", "analysis", _stream),
         Hook("deepface.modules.demography", "analyze", _analyze),
+        Hook("deepface.modules.modeling", "build_model", _build_model),
+        Hook("deepface.commons.onnx_utils", "build_session", _build_session),
         # The networks themselves, as `build_model` hands them out.
         Hook("deepface.models.FacialRecognition", "FacialRecognition.forward", carrying("deepface.forward")),
         _model("dlib.Dlib", "DlibClient.forward"),

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -21,6 +22,8 @@ from guard.integrations.services import service_of
 from guard.integrations.translations import (
     anthropic,
     azure_face,
+    azure_pictures,
+    azure_vision,
     bedrock,
     google,
     google_vision,
@@ -28,7 +31,7 @@ from guard.integrations.translations import (
     rekognition,
 )
 
-__all__ = ["Crossing", "Request", "recognise"]
+__all__ = ["Crossing", "Request", "recognise", "services_at"]
 
 _READING = frozenset({"GET", "HEAD", "OPTIONS", "DELETE", "TRACE", "CONNECT"})
 
@@ -107,6 +110,16 @@ def recognise(request: Request) -> Crossing | None:
     return None
 
 
+def services_at(host: str, port: int | None = None) -> frozenset[str]:
+    """What calls to a host can count as, by path; empty for a host that is nobody's."""
+    known = _known(host if port is None else f"{host}:{port}", has_target=False)
+    if known is None:
+        return frozenset()
+    _, service, listed = known
+    together = [group for group in _TOGETHER if service in group and not listed]
+    return frozenset({service}).union(*together)
+
+
 def _authorities(url: SplitResult, host: str, headers: Mapping[str, str]) -> list[str]:
     """Whom the request addresses: the host of the URL, and the one that the server is told."""
     try:
@@ -122,13 +135,13 @@ def _authorities(url: SplitResult, host: str, headers: Mapping[str, str]) -> lis
 
 def _host_of(authority: str) -> str:
     host, _, port = authority.rpartition(":")
-    return host.rstrip(".") if host and port.isdecimal() else authority.rstrip(".")
+    return (host if host and port.isdecimal() else authority).rstrip(".").lower()
 
 
 def _known(authority: str, has_target: bool) -> tuple[Interface, str, bool] | None:
     """Interface, service, and whether `[services]` names the host; None for a host that is nobody's."""
     host = _host_of(authority)
-    default = next(((interface, service) for pattern, interface, service in _HOSTS if pattern.search(host)), None)
+    default = _default(host)
     listed = service_of(authority, "") or service_of(host, "")
     if default is not None:
         return default[0], listed or default[1], bool(listed)
@@ -137,11 +150,16 @@ def _known(authority: str, has_target: bool) -> tuple[Interface, str, bool] | No
     return (_listed, listed, True) if listed else None
 
 
+@lru_cache(maxsize=1024)
+def _default(host: str) -> tuple[Interface, str] | None:
+    return next(((interface, service) for pattern, interface, service in _HOSTS if pattern.search(host)), None)
+
+
 def _service_by_path(path: str, service: str) -> str:
     """Azure and Vertex have the models of several vendors, and each stays its vendor's."""
     if service in ("microsoft_ai", "google") and ("/anthropic/" in path):
         return "anthropic"
-    return "azure_openai" if service == "microsoft_ai" and "/openai/" in path else service
+    return "azure_openai" if service == "microsoft_ai" and ("/openai/" in path or "/models/" in path) else service
 
 
 def _translated(request: Request, place: Place, interface: Interface, listed: bool) -> Crossing:
@@ -149,11 +167,11 @@ def _translated(request: Request, place: Place, interface: Interface, listed: bo
     try:
         operation = _websocket(request, place) if _is_upgrade(request) else interface(request, place, body)
         if operation is not None:
-            opaque = operation.opaque if body.unread is None else (*operation.opaque, body.unread)
-            rewritable = operation.rewritable and not _is_signed(request, place)
-            operation = replace(operation, opaque=opaque, rewritable=rewritable)
+            if body.unread is not None:
+                operation.opaque = (*operation.opaque, body.unread)
+            operation.rewritable = operation.rewritable and not _is_signed(request, place)
             if listed and operation.service != place.service:
-                operation = replace(operation, service=place.service, actions=_named(operation, place.service))
+                operation.service, operation.actions = place.service, _named(operation, place.service)
     except Exception as error:  # noqa: BLE001 - what cannot be translated is refused, whatever was raised
         why = f"the request to {place.host} could not be read: {type(error).__name__}"
         operation = Operation(f"{place.service} request", place.service, _worst(place.service), broken=why)
@@ -188,7 +206,7 @@ def _is_upgrade(request: Request) -> bool:
 
 def _websocket(request: Request, place: Place) -> Operation | None:
     """A connection whose messages nobody looks at afterwards."""
-    if "intent=transcription" in place.query or "/audio/" in place.path or _SOUND_OR_TEXT.search(place.path):
+    if "intent=transcription" in place.query or "/audio/" in place.path or _NAMES_NOBODY.search(place.path):
         return None
     actions: tuple[str | None, ...] = _worst(place.service)
     if place.service.startswith("rekognition"):
@@ -215,7 +233,10 @@ def _bedrock(request: Request, place: Place, body: Body) -> Operation | None:
         body.below("body")
         return bedrock.translate(name, {"modelId": model, "body": body.raw})
     if body.unread is not None:
-        return replace(_unread_model(place), service="anthropic" if "anthropic." in model else "other")
+        is_claude = "anthropic." in model
+        return Operation(
+            "bedrock request", "anthropic" if is_claude else "other", (None if is_claude else "vlm_describe",)
+        )
     return bedrock.translate(name, {**body.mapping(), "modelId": model})
 
 
@@ -225,8 +246,13 @@ def _azure(request: Request, place: Place, body: Body) -> Operation | None:
         is_json = body.is_json or not body.raw
         given: Any = (body.mapping() or None) if is_json else body.raw
         return azure_face.translate(request.method, place.path, azure_face.query_of(place.query), given)
-    if _SOUND_OR_TEXT.search(path):
+    if _NAMES_NOBODY.search(path):
         return None
+    if azure_vision.is_at(path):
+        return azure_vision.translate(request.method, path, azure_face.query_of(place.query), body.content())
+    if azure_pictures.is_area(path):
+        given = body.mapping() if body.is_json else b"" if request.method in _READING and not request.body else body.raw
+        return azure_pictures.translate(path, given, service=place.service)
     return _model(request, place, body)
 
 
@@ -275,9 +301,18 @@ _OPENAI = re.compile(
     r"/(?:chat/completions|responses|messages|completions|embeddings|images/|files|batches|videos|realtime|uploads|"
     r"threads|conversations|moderations|audio/)"
 )
-_SOUND_OR_TEXT = re.compile(
-    r"^/(?:speech|speechtotext|language|text|translator|luis|qnamaker|sts|tts|cognitiveservices)\b"
+_NAMES_NOBODY = re.compile(
+    r"^/(?:speech|speechtotext|language|text|translator|luis|qnamaker|sts|tts|cognitiveservices|contentsafety|"
+    r"anomalydetector|personalizer|metricsadvisor)\b"
 )
+
+_TOGETHER = (
+    frozenset({"rekognition_compare", "rekognition_other"}),
+    frozenset({"microsoft_ai", "azure_face", "azure_openai", "anthropic"}),
+    frozenset({"google", "anthropic"}),
+    frozenset({"other", "anthropic"}),
+)
+"""The services that share hosts."""
 
 _AMAZON = r"(?:amazonaws\.com(?:\.cn)?|api\.aws)"
 _HOSTS: tuple[tuple[re.Pattern[str], Interface, str], ...] = tuple(

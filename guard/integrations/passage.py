@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from guard.approvals import covered
 from guard.autoload import guard_of_children
 from guard.errors import Denied, GuardFault
-from guard.integrations import watching
+from guard.integrations.judging import attempt
 from guard.integrations.operation import Operation
 from guard.integrations.refusals import Refuse, plain
 
@@ -43,7 +43,7 @@ def passage(operation: Operation, refuse: Refuse = plain) -> Iterator[Any]:
         yield operation.payload
         return
     try:
-        call = _call(operation)
+        call = attempt(operation, _source(operation))
         payload = _released(call, operation)
     except (Denied, GuardFault) as error:
         raise refuse(error) from None
@@ -58,7 +58,7 @@ async def passage_async(operation: Operation, refuse: Refuse = plain) -> AsyncIt
         yield operation.payload
         return
     try:
-        call = _call(operation)
+        call = attempt(operation, _source(operation))
         payload = await asyncio.to_thread(_released, call, operation)
     except (Denied, GuardFault) as error:
         raise refuse(error) from None
@@ -79,25 +79,6 @@ def _is_covered(operation: Operation) -> bool:
         return False
     return covered(operation.service, operation.actions) and all(
         covered(operation.service, (action,)) for action in operation.also
-    )
-
-
-def _call(operation: Operation) -> Call:
-    source = _source(operation)
-    from guard.gate import Call
-
-    if None in operation.actions or "vlm_describe" in operation.actions:
-        source.pixels_matter = True
-    return Call(
-        source,
-        operation.actions,
-        operation.service,
-        (operation.payload,),
-        {},
-        operation.opaque,
-        operation.broken or watching.check(),
-        also=operation.also,
-        rewritable=operation.rewritable,
     )
 
 

@@ -68,13 +68,15 @@ def server():
 
 @pytest.fixture
 def police(make_guard):
-    return make_guard().source()
+    return make_guard(packs=["microsoft_azure_openai_2024"]).source()
 
 
 @pytest.fixture
 def blind(make_guard):
     """A police source whose detector breaks."""
-    return make_guard(detector=FakeDetector(error=RuntimeError("no network"))).source()
+    return make_guard(
+        packs=["microsoft_azure_openai_2024"], detector=FakeDetector(error=RuntimeError("no network"))
+    ).source()
 
 
 clients: list[Any] = []
