@@ -107,7 +107,7 @@ def _settings(policy: Mapping[str, Any], name: str) -> Settings:
         raise ConfigError(error.what, where=f"{name}: {error.where}", mend=error.mend) from None
 
 
-def _signed(policy: Mapping[str, Any], folder: Path, where: str) -> dict[str, Path | None]:
+def _signed(policy: Mapping[str, Any], folder: Path, where: str) -> dict[str, Any]:
     for key, other in (("bundle", "public_key"), ("public_key", "bundle")):
         if key in policy and other not in policy:
             raise ConfigError(
