@@ -73,6 +73,7 @@ class Call:
         "opaque",
         "pictures",
         "reading",
+        "recorded",
         "rewritable",
         "seen",
         "service",
@@ -110,6 +111,7 @@ class Call:
         self.fault: str | None = None
         self.decision: Decision | None = None
         self.reading: Reading | None = None
+        self.recorded = False
         self.engines: dict[Source, Engine] = {}
 
     def pass_through(self) -> Arguments:
@@ -127,7 +129,8 @@ class Call:
                 decision, arguments = self._broken(), None
             except Exception as error:  # a broken stage is a refusal, whatever it raised
                 log.exception("source %s: the guard failed while judging a call", self.source.id)
-                self.fault = f"the guard failed while judging: {type(error).__name__}: {error}"
+                # Somebody else's message could hold a name or a prompt: it goes to the log, never into the record.
+                self.fault = f"the guard failed while judging: {type(error).__name__}"
                 decision, arguments = self._broken(), None
             if self.seen is not None:
                 self.seen.timings["decide"] = decision.latency_us
@@ -322,7 +325,9 @@ class Call:
             reading[1],
             None if seen is None or seen.at is None else int(seen.at.timestamp() * 1_000_000) * 1000,
             [judge.id for judge in self.judges],
+            again=self.recorded,
         )
+        self.recorded = True
         try:
             self.source.guard.ledger.record(entry)
         except Exception as error:

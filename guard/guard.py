@@ -135,7 +135,8 @@ class Guard:
         except GuardError:
             raise
         except Exception as error:  # a broken detector is not "no faces"
-            raise GuardFault(f"the detector raised {type(error).__name__}: {error}") from error
+            log.error("the detector raised %s: %s", type(error).__name__, error)
+            raise GuardFault(f"the detector raised {type(error).__name__}") from error
         if not isinstance(found, Faces):
             raise GuardFault(f"the detector answered with a {type(found).__name__} instead of faces")
         return found
@@ -222,7 +223,12 @@ def load(
         detector = _shipped_detector(only_checked=isinstance(ledger, NullLedger))
     if ledger is None or isinstance(ledger, (str, Path)):
         file = ledger or config.ledger or config.path.parent / "decisions.db"
-        ledger = Ledger(file)
+        ledger = Ledger(
+            file,
+            key=config.ledger_key,
+            checkpoint_records=config.checkpoint_records,
+            checkpoint_seconds=config.checkpoint_seconds,
+        )
     ledger.describe(engine.digest, engine.statement())
     past_ns = max(_ns(engine.reviewed), ledger.last_at_ns())
     loaded = Guard(config, engine, ledger, Clock(past_ns=past_ns, given=at, read=clock), detector=detector, packs=packs)

@@ -25,7 +25,10 @@ Detect = Literal["every-frame", "on-demand"]
 
 _FACT_GROUPS = ("operator", "place", "capture", "use", "gallery", "subject", "evidence")
 _SOURCE_KEYS = ("id", "detect", "min_face_px", "face_score", "max_age_s", *_FACT_GROUPS)
-_TABLES = {"policy": ("packs", "base", "extra", "bundle", "public_key"), "ledger": ("path",)}
+_TABLES = {
+    "policy": ("packs", "base", "extra", "bundle", "public_key"),
+    "ledger": ("path", "key", "checkpoint_seconds", "checkpoint_records"),
+}
 _TOP = ("policy", "operator", "source", "services", "ledger", "gateway")
 
 
@@ -52,7 +55,7 @@ class SourceConfig:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """A whole `guard.toml`. Paths are absolute; `ledger` is None where the file names none.
+    """A whole `guard.toml`. Paths are absolute; `ledger` is None where the file names none, `ledger_key` as well.
 
     `settings` are `[policy] base` and `extra`. Where `bundle` is set, the packs in use are those that it lists, signed
     with the key to `public_key`. `gateway` is None where the file has no such table.
@@ -67,6 +70,9 @@ class Config:
     bundle: Path | None = None
     public_key: Path | None = None
     gateway: GatewayConfig | None = None
+    ledger_key: Path | None = None
+    checkpoint_seconds: float = 60.0
+    checkpoint_records: int = 1000
 
 
 def load_config(path: Path | str) -> Config:
@@ -90,6 +96,7 @@ def load_config(path: Path | str) -> Config:
         settings=_settings(policy, name),
         gateway=read_gateway(gateway, path.parent, sources, services, f"{name}: gateway") if gateway else None,
         **_signed(policy, path.parent, f"{name}: policy"),
+        **_sealing(ledger, path.parent, f"{name}: ledger"),
     )
 
 
@@ -100,13 +107,23 @@ def _settings(policy: Mapping[str, Any], name: str) -> Settings:
         raise ConfigError(error.what, where=f"{name}: {error.where}", mend=error.mend) from None
 
 
-def _signed(policy: Mapping[str, Any], folder: Path, where: str) -> dict[str, Path | None]:
+def _signed(policy: Mapping[str, Any], folder: Path, where: str) -> dict[str, Any]:
     for key, other in (("bundle", "public_key"), ("public_key", "bundle")):
         if key in policy and other not in policy:
             raise ConfigError(
                 f"{key} says nothing without {other}", where=f"{where}.{key}", mend=f"name the {other} as well"
             )
     return {key: _path(policy, key, folder, where) for key in ("bundle", "public_key")}
+
+
+def _sealing(ledger: Mapping[str, Any], folder: Path, where: str) -> dict[str, Any]:
+    """Who signs the record, and how often."""
+    seconds, records = ledger.get("checkpoint_seconds", 60), ledger.get("checkpoint_records", 1000)
+    return {
+        "ledger_key": _path(ledger, "key", folder, where),
+        "checkpoint_seconds": number(seconds, f"{where}.checkpoint_seconds", low=0.1, high=86_400),
+        "checkpoint_records": int(number(records, f"{where}.checkpoint_records", low=1, high=1_000_000, whole=True)),
+    }
 
 
 def _path(table: Mapping[str, Any], key: str, folder: Path, where: str) -> Path | None:

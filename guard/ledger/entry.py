@@ -25,10 +25,14 @@ class Entry:
         clock: ``system``; ``given`` where the user named the day; ``disbelieved`` where the clock was not believed.
         captured_ns: capture instant of the frame in nanoseconds since 1970 UTC, None where unknown.
         judged_under: ids of every source whose facts were judged.
+        enforced: False only where the guard runs in shadow mode and lets the call pass whatever the verdict.
+        again: whether this call has been recorded before, so that this record takes the place of that one.
         refused: why the call was refused although the decision allowed it (its record could not be written), else None.
     """
 
-    __slots__ = ("at_ns", "captured_ns", "clock", "decision", "judged_under", "refused")
+    __slots__ = (
+        "again", "at_ns", "captured_ns", "clock", "decision", "enforced", "judged_under", "refused", "settled"
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -37,13 +41,20 @@ class Entry:
         clock: Literal["system", "given", "disbelieved"] = "system",
         captured_ns: int | None = None,
         judged_under: Sequence[str | None] = (),
+        *,
+        enforced: bool = True,
+        again: bool = False,
     ) -> None:
         self.decision = decision
         self.at_ns = at_ns
         self.clock = clock
         self.captured_ns = captured_ns
         self.judged_under = judged_under
+        self.enforced = enforced
+        self.again = again
         self.refused: str | None = None
+        self.settled = False
+        """Whether a record of this entry as a refusal is written or kept for the disk; the writer's own note."""
 
     @property
     def id(self) -> str:
