@@ -1,7 +1,8 @@
 """The gate before a guarded call: judge it, record it, then let it through, redacted, or not at all.
 
 Everything that is not an allowed decision, on disk, made for this very call, ends in `Denied` or `GuardFault`. The gate
-never returns by default: `pass_through` returns in one place only.
+never returns by default: `pass_through` returns in one place only. In shadow mode nothing is enforced: whatever the
+verdict, the call is let through as it is, once its record, which says so, is on disk.
 """
 
 from __future__ import annotations
@@ -63,6 +64,7 @@ class Call:
         "reading",
         "seen",
         "service",
+        "shadow",
         "source",
     )
 
@@ -88,44 +90,56 @@ class Call:
         self.decision: Decision | None = None
         self.reading: Reading | None = None
         self.engines: dict[Source, Engine] = {}
+        self.shadow = False
 
     def pass_through(self) -> Arguments:
-        """The arguments that the callee may have. Raises `Denied` or `GuardFault`; nothing was called then."""
-        late = 0
+        """The arguments that the callee may have. Raises `Denied` or `GuardFault`; nothing was called then.
+
+        In shadow mode they are the caller's own whatever the verdict, once it is on record.
+        """
+        late, why = 0, None
         for _ in range(_ROUNDS):
-            self.fault = None
-            self.pictures = None
-            self.engines = {}
             judged_ns = time.monotonic_ns()
-            try:
-                decision, arguments = self._judge()
-            except GuardError as error:
-                self.fault = str(error)
-                decision, arguments = self._broken(), None
-            except Exception as error:  # a broken stage is a refusal, whatever it raised
-                log.exception("source %s: the guard failed while judging a call", self.source.id)
-                self.fault = f"the guard failed while judging: {type(error).__name__}: {error}"
-                decision, arguments = self._broken(), None
+            decision, arguments = self._attempt(why if late == _LATE_ROUNDS else None)
             if self.seen is not None:
                 self.seen.timings["decide"] = decision.latency_us
             self._record(decision)
-            if decision.verdict is Verdict.DENY or arguments is None or decision.fault is not None:
+            refused = decision.verdict is Verdict.DENY or arguments is None or decision.fault is not None
+            if refused and not self.shadow:
                 raise self._refusal(decision)
             if self._is_overtaken():
-                why = "the policy was reloaded again and again while this call was judged"
                 continue
+            if self.shadow:
+                arguments = (self.args, self.kwargs)
             waited_s = (time.monotonic_ns() - judged_ns) / 1e9
-            if waited_s <= self.source.max_age_s:
+            if arguments is not None and (refused or waited_s <= self.source.max_age_s):
                 self._tell(decision)
                 return arguments
             why = f"judging and recording took {waited_s:.2f} s, longer than max_age_s = {self.source.max_age_s:g}"
             late += 1
-            if late == _LATE_ROUNDS:
-                break
-        self.fault = why
+        self.fault = "the policy was reloaded again and again while this call was judged"
+        self.shadow = False
         decision = self._broken()
         self._record(decision)
         raise self._refusal(decision)
+
+    def _attempt(self, too_late: str | None) -> tuple[Decision, Arguments | None]:
+        """One judgement of this call; where it is `too_late` for one, and whatever breaks, a fault that says so."""
+        self.fault = None
+        self.pictures = None
+        self.engines = {}
+        self.shadow = False
+        try:
+            decision, arguments = self._judge()
+            if too_late is None:
+                return decision, arguments
+            self.fault = too_late
+        except GuardError as error:
+            self.fault = str(error)
+        except Exception as error:  # a broken stage is a refusal, whatever it raised
+            log.exception("source %s: the guard failed while judging a call", self.source.id)
+            self.fault = f"the guard failed while judging: {type(error).__name__}: {error}"
+        return self._broken(), None
 
     def _is_overtaken(self) -> bool:
         """Whether another policy came into force since this call was judged: the decision is void then."""
@@ -142,12 +156,14 @@ class Call:
         guard.check_open()
         self.seen = seen = current_frame()
         self.judges = self._find_judges(seen)
+        # The whole call is judged by one policy, whatever is reloaded meanwhile.
+        self.engines = {judge: judge.guard.engine for judge in self.judges}
+        # One judge that enforces is enough; a call that breaks before its judges are known is refused.
+        self.shadow = all(engine.settings.shadow for engine in self.engines.values())
         self.reading = reading = guard.clock.now()
         action = self.action
         if action is None:
             action = self.source.intended_action()
-        # The whole call is judged by one policy, whatever is reloaded meanwhile.
-        self.engines = {judge: judge.guard.engine for judge in self.judges}
         columns = [judge.column(action, self.service, reading, engine) for judge, engine in self.engines.items()]
         faces: int | None = None
         arguments: Arguments = (self.args, self.kwargs)
@@ -272,6 +288,7 @@ class Call:
             latency_us=(time.perf_counter_ns() - self.arrived_ns) / 1000,
             policy_digest=judge.guard.policy_digest if engine is None else engine.digest,
             frame=None if self.seen is None else self.seen.index,
+            enforced=not self.shadow,
             explain=_nothing_lifts if ruling is None else ruling.lifted_by,
         )
         return decision
@@ -292,9 +309,10 @@ class Call:
             self.source.guard.ledger.record(entry)
         except Exception as error:
             log.error("source %s: a call could not be recorded: %s", self.source.id, error)
-            if decision.verdict is Verdict.DENY:
+            if decision.verdict is Verdict.DENY and not self.shadow:
                 return  # it is refused all the same, and its row waits for the disk
             self.fault = str(error)
+            self.shadow = False  # a roll-out without a record shows nothing: refused, and enforced
             raise self._refusal(self._broken()) from error
 
     def _refusal(self, decision: Decision) -> Denied | GuardFault:

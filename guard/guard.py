@@ -65,6 +65,11 @@ class Guard:
         self._sources = {id: Source(self, source) for id, source in config.sources.items()}
 
     @property
+    def mode(self) -> str:
+        """``enforce``, or ``shadow`` where verdicts are recorded and every call is made all the same."""
+        return self.engine.settings.mode
+
+    @property
     def sources(self) -> Mapping[str, Source]:
         """The sources by id."""
         return self._sources
@@ -131,9 +136,10 @@ class Guard:
         """Reads `[policy]` of the file and its packs again and puts them in force; gives the digest in force then.
 
         All or nothing: the new set is read, checked and compiled first, then takes effect in one step. A call that was
-        judged by the old one and is not yet released is judged again. Raises `ConfigError` or `PolicyError` where the
-        new set is broken: the last good one stays in force. Sources with their facts, services and the ledger stay as
-        they were loaded; what the file says of them now is checked, and takes effect when the guard is loaded again.
+        judged by the old one and is not yet released is judged again, also where only `mode` changed. Raises
+        `ConfigError` or `PolicyError` where the new set is broken: the last good one stays in force. Sources with their
+        facts, services and the ledger stay as they were loaded; what the file says of them now is checked, and takes
+        effect when the guard is loaded again.
         """
         with self._reloading:
             try:
@@ -143,14 +149,15 @@ class Guard:
                 log.error("the policy was not reloaded, policy %s stays in force: %s", self.policy_digest[:16], error)
                 raise
             before = self.policy_digest
-            if engine.digest == before:
+            if engine.digest == before and engine.settings.mode == self.mode:
                 log.info("the policy was read again and is the same, %s", before[:16])
                 return before
             self.ledger.describe(engine.digest, engine.statement())
             self.clock.has_passed(_ns(engine.reviewed))
             self.engine = engine
             self.policy_digest = engine.digest
-            log.warning("policy %s is in force instead of %s", engine.digest[:16], before[:16])
+            log.warning("policy %s, mode %s, is in force instead of %s", engine.digest[:16], self.mode, before[:16])
+            _say_mode(engine, config)
             return engine.digest
 
     def check_open(self) -> None:
@@ -191,7 +198,7 @@ def load(
         clock: nanoseconds since 1970 UTC; for tests.
 
     Raises `ConfigError` for the file and a changed model, `PolicyError` for the packs, `LedgerError` where the record
-    cannot be written: nothing starts without any of them.
+    cannot be written: nothing starts without any of them. Logs a warning where `[policy] mode` is ``shadow``.
     """
     config = load_config(path)
     engine = engine_of(config, packs)
@@ -201,6 +208,8 @@ def load(
         file = ledger or config.ledger or config.path.parent / "decisions.db"
         ledger = Ledger(file)
     ledger.describe(engine.digest, engine.statement())
+    if not isinstance(ledger, NullLedger):
+        _say_mode(engine, config)
     past_ns = max(_ns(engine.reviewed), ledger.last_at_ns())
     return Guard(config, engine, ledger, Clock(past_ns=past_ns, given=at, read=clock), detector=detector, packs=packs)
 
@@ -214,6 +223,14 @@ def engine_of(config: Config, packs: Sequence[str | Path] | None = None) -> Engi
     if config.bundle is not None and config.public_key is not None:
         bundle.require(engine, config.bundle, config.public_key)
     return engine
+
+
+def _say_mode(engine: Engine, config: Config) -> None:
+    """A warning in the log, which reaches stderr where nobody set logging up."""
+    if engine.settings.shadow:
+        log.warning(
+            "%s: policy.mode is shadow: calls are judged and recorded, and made whatever the verdict", config.path.name
+        )
 
 
 def _ns(instant: datetime) -> int:

@@ -24,7 +24,7 @@ Detect = Literal["every-frame", "on-demand"]
 
 _FACT_GROUPS = ("operator", "place", "capture", "use", "gallery", "subject", "evidence")
 _SOURCE_KEYS = ("id", "detect", "min_face_px", "face_score", "max_age_s", *_FACT_GROUPS)
-_TABLES = {"policy": ("packs", "base", "extra", "bundle", "public_key"), "ledger": ("path",)}
+_TABLES = {"policy": ("packs", "base", "extra", "mode", "bundle", "public_key"), "ledger": ("path",)}
 _TOP = ("policy", "operator", "source", "services", "ledger")
 
 
@@ -53,8 +53,8 @@ class SourceConfig:
 class Config:
     """A whole `guard.toml`. Paths are absolute; `ledger` is None where the file names none.
 
-    `settings` are `[policy] base` and `extra`. Where `bundle` is set, the packs in use are those that it lists, signed
-    with the key to `public_key`.
+    `settings` are `[policy] base`, `extra` and `mode`. Where `bundle` is set, the packs in use are those that it lists,
+    signed with the key to `public_key`.
     """
 
     path: Path
@@ -89,7 +89,7 @@ def load_config(path: Path | str) -> Config:
 
 def _settings(policy: Mapping[str, Any], name: str) -> Settings:
     try:
-        return Settings(**{key: policy[key] for key in ("base", "extra") if key in policy})
+        return Settings(**{key: policy[key] for key in ("base", "extra", "mode") if key in policy})
     except ConfigError as error:
         raise ConfigError(error.what, where=f"{name}: {error.where}", mend=error.mend) from None
 

@@ -61,6 +61,13 @@ class Entry:
         return "deny" if self.fault is not None else self.decision.verdict.value
 
     @property
+    def enforced(self) -> bool:
+        """False where the call was made whatever the verdict says (shadow mode)."""
+        return self.decision.enforced or self.refused is not None
+
+    @property
     def released(self) -> bool:
         """Whether the call may reach the service after this entry is on disk."""
+        if not self.decision.enforced:
+            return self.refused is None
         return self.decision.verdict is not Verdict.DENY and self.fault is None
