@@ -130,6 +130,13 @@ class Seen:
         return f"the frame is {age_s:.2f} s old, older than max_age_s = {self.source.max_age_s:g}"
 
     def __enter__(self) -> Seen:
+        watch = self.source.guard.watch
+        if watch is None:
+            return self._open()
+        with watch.frame(self.source.id):
+            return self._open()
+
+    def _open(self) -> Seen:
         start = time.perf_counter_ns()
         if self._token is not None or self.finished:
             raise SourceError("a frame can be opened once", where=f"source {self.source.id}", mend="call frame() again")

@@ -97,6 +97,10 @@ class Call:
 
         In shadow mode they are the caller's own whatever the verdict, once it is on record.
         """
+        watch = self.source.guard.watch
+        return self._pass_through() if watch is None else watch.call(self, self._pass_through)
+
+    def _pass_through(self) -> Arguments:
         late, why = 0, None
         for _ in range(_ROUNDS):
             judged_ns = time.monotonic_ns()
@@ -305,8 +309,12 @@ class Call:
             None if seen is None or seen.at is None else int(seen.at.timestamp() * 1_000_000) * 1000,
             [judge.id for judge in self.judges],
         )
+        guard = self.source.guard
         try:
-            self.source.guard.ledger.record(entry)
+            if guard.watch is None:
+                guard.ledger.record(entry)
+            else:
+                guard.watch.record(guard.ledger, entry)
         except Exception as error:
             log.error("source %s: a call could not be recorded: %s", self.source.id, error)
             if decision.verdict is Verdict.DENY and not self.shadow:

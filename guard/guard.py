@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from guard.errors import ConfigError, GuardError, GuardFault
 from guard.ledger import Ledger, NullLedger, Sink
 from guard.policy import Engine, bundle
 from guard.source import Source, check_service
+from guard.telemetry import Watch, watch
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,6 +42,7 @@ class Guard:
         policy_digest: sha256 over the packs in use; it stands in every decision.
         ledger: where attempted calls are recorded.
         clock: the clock that selects the version of every rule.
+        watch: whom it tells what it does, None where nobody is told (`guard.telemetry`).
     """
 
     def __init__(
@@ -51,8 +54,10 @@ class Guard:
         *,
         detector: Detector | None = None,
         packs: Sequence[str | Path] | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self.config = config
+        self.watch = watch
         self._packs = packs
         self._reloading = threading.Lock()
         self.engine = engine
@@ -113,7 +118,8 @@ class Guard:
         from guard.facts import Faces
 
         try:
-            found = self.detector.detect(picture, min_face_px=min_face_px, face_score=face_score)
+            with self._timed("detect"):
+                found = self.detector.detect(picture, min_face_px=min_face_px, face_score=face_score)
         except GuardError:
             raise
         except Exception as error:  # a broken detector is not "no faces"
@@ -126,11 +132,15 @@ class Guard:
         """A read-only copy of the picture with every face made unrecognisable, of the same shape and kind."""
         from guard.vision import redact
 
-        redacted = redact(picture, faces)
+        with self._timed("redact"):
+            redacted = redact(picture, faces)
         if redacted is picture or redacted.shape != picture.shape:
             raise GuardFault("the redaction did not give a picture of the same shape")
         redacted.flags.writeable = False
         return redacted
+
+    def _timed(self, stage: str) -> AbstractContextManager[None]:
+        return nullcontext() if self.watch is None else self.watch.stage(stage, span=f"guard.{stage}")
 
     def reload(self) -> str:
         """Reads `[policy]` of the file and its packs again and puts them in force; gives the digest in force then.
@@ -208,10 +218,15 @@ def load(
         file = ledger or config.ledger or config.path.parent / "decisions.db"
         ledger = Ledger(file)
     ledger.describe(engine.digest, engine.statement())
+    told = None
     if not isinstance(ledger, NullLedger):
         _say_mode(engine, config)
+        told = watch(sources=config.label_sources)
+        if told is not None:
+            told.keep_an_eye_on(ledger)
     past_ns = max(_ns(engine.reviewed), ledger.last_at_ns())
-    return Guard(config, engine, ledger, Clock(past_ns=past_ns, given=at, read=clock), detector=detector, packs=packs)
+    judged_by = Clock(past_ns=past_ns, given=at, read=clock)
+    return Guard(config, engine, ledger, judged_by, detector=detector, packs=packs, watch=told)
 
 
 def engine_of(config: Config, packs: Sequence[str | Path] | None = None) -> Engine:

@@ -24,8 +24,12 @@ Detect = Literal["every-frame", "on-demand"]
 
 _FACT_GROUPS = ("operator", "place", "capture", "use", "gallery", "subject", "evidence")
 _SOURCE_KEYS = ("id", "detect", "min_face_px", "face_score", "max_age_s", *_FACT_GROUPS)
-_TABLES = {"policy": ("packs", "base", "extra", "mode", "bundle", "public_key"), "ledger": ("path",)}
-_TOP = ("policy", "operator", "source", "services", "ledger")
+_TABLES = {
+    "policy": ("packs", "base", "extra", "mode", "bundle", "public_key"),
+    "ledger": ("path",),
+    "telemetry": ("sources",),
+}
+_TOP = ("policy", "operator", "source", "services", "ledger", "telemetry")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,7 @@ class Config:
     """A whole `guard.toml`. Paths are absolute; `ledger` is None where the file names none.
 
     `settings` are `[policy] base`, `extra` and `mode`. Where `bundle` is set, the packs in use are those that it lists,
-    signed with the key to `public_key`.
+    signed with the key to `public_key`. `label_sources` is `[telemetry] sources`: whether metrics name the source.
     """
 
     path: Path
@@ -65,6 +69,7 @@ class Config:
     settings: Settings = field(default_factory=Settings)
     bundle: Path | None = None
     public_key: Path | None = None
+    label_sources: bool = False
 
 
 def load_config(path: Path | str) -> Config:
@@ -83,6 +88,7 @@ def load_config(path: Path | str) -> Config:
         services=_services(_table(table, "services", name), f"{name}: services"),
         ledger=_path(ledger, "path", path.parent, f"{name}: ledger"),
         settings=_settings(policy, name),
+        label_sources=_flag(_table(table, "telemetry", name).get("sources", False), f"{name}: telemetry.sources"),
         **_signed(policy, path.parent, f"{name}: policy"),
     )
 
@@ -221,6 +227,12 @@ def _text(value: Any, where: str) -> str:
         raise ConfigError(
             "a text is needed here", where=where, mend='write it between quotation marks, e.g. "bodycam-1"'
         )
+    return value
+
+
+def _flag(value: Any, where: str) -> bool:
+    if not isinstance(value, bool):
+        raise ConfigError(f"{value!r} cannot be used here", where=where, mend="write true or false")
     return value
 
 
