@@ -18,6 +18,7 @@ from guard.errors import ConfigError, Denied, GuardError, GuardFault, LedgerErro
 if TYPE_CHECKING:
     from guard.facts import Decision, Faces, Facts, Reason, Verdict
     from guard.guard import Guard, load
+    from guard.integrations import install, uninstall, verify
     from guard.source import Source
 
 __all__ = [
@@ -36,7 +37,10 @@ __all__ = [
     "SourceError",
     "Verdict",
     "__version__",
+    "install",
     "load",
+    "uninstall",
+    "verify",
 ]
 
 _LAZY = {
@@ -47,7 +51,10 @@ _LAZY = {
     "Reason": "guard.facts",
     "Source": "guard.source",
     "Verdict": "guard.facts",
+    "install": "guard.integrations",
     "load": "guard.guard",
+    "uninstall": "guard.integrations",
+    "verify": "guard.integrations",
 }
 
 

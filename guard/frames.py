@@ -10,6 +10,8 @@ import logging
 import threading
 import time
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from datetime import datetime
 from functools import partial
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from guard.facts import Decision, Faces
     from guard.source import Source
 
-__all__ = ["Seen", "check_frame", "current_frame", "frozen_copy", "origin_of", "other_sources"]
+__all__ = ["Seen", "check_frame", "context_frame", "current_frame", "frozen_copy", "origin_of", "other_sources"]
 
 log = logging.getLogger("guard")
 
@@ -168,6 +170,16 @@ def current_frame() -> Seen | None:
     return _current.get()
 
 
+@contextmanager
+def context_frame(seen: Seen | None) -> Iterator[None]:
+    """Runs the block under that frame, which another thread opened, or under none."""
+    token = _current.set(seen)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
 def frozen_copy(image: NDArray[Any]) -> NDArray[Any]:
     """A contiguous, read-only copy that nobody else holds."""
     copy = np.array(image, copy=True, order="C", subok=False)
@@ -175,7 +187,7 @@ def frozen_copy(image: NDArray[Any]) -> NDArray[Any]:
     return copy
 
 
-def check_frame(image: object, source: str) -> None:
+def check_frame(image: object, source: str | None) -> None:
     """Raises `SourceError` for what cannot be a frame, in a microsecond and without touching its pixels."""
     if not isinstance(image, np.ndarray):
         found = f"a {type(image).__module__}.{type(image).__qualname__}"

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from guard.approvals import Approval
 from guard.errors import Denied, GuardError, GuardFault
 from guard.facts import Decision, Verdict
 from guard.frames import Seen, current_frame, other_sources
@@ -46,20 +47,27 @@ class Call:
 
     Args:
         source: the source that the guarded callable carries.
-        action: what the call does, None where it names nothing (vision-language services only).
+        actions: every action that the call could be; the strictest of their verdicts stands. None for a call that names
+            nothing (vision-language services only).
         service: a service of the vocabulary.
+        args, kwargs: the arguments, in which its pictures are looked for.
+        opaque: what the call refers to beside its arguments and cannot be looked at, in words.
+        broken: why the guard cannot judge this call, known before it is judged: it is refused, and recorded.
     """
 
     __slots__ = (
-        "action",
+        "actions",
         "args",
         "arrived_ns",
+        "broken",
         "decision",
         "engines",
         "fault",
         "id",
+        "judged_actions",
         "judges",
         "kwargs",
+        "opaque",
         "pictures",
         "reading",
         "seen",
@@ -71,15 +79,20 @@ class Call:
     def __init__(
         self,
         source: Source,
-        action: str | None,
+        actions: Sequence[str | None],
         service: str,
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
+        opaque: Sequence[str] = (),
+        broken: str | None = None,
     ) -> None:
         self.arrived_ns = time.perf_counter_ns()
         self.source = source
-        self.action = action
+        self.actions = actions
+        self.judged_actions = actions
         self.service = service
+        self.opaque = opaque
+        self.broken = broken
         self.args = args
         self.kwargs = dict(kwargs)
         self.id = decision_id()
@@ -145,6 +158,10 @@ class Call:
             self.fault = f"the guard failed while judging: {type(error).__name__}: {error}"
         return self._broken(), None
 
+    def approval(self, *, sealed: bool) -> Approval:
+        """What the release covers while the call runs; see `guard.approvals`."""
+        return Approval(self.service, self.judged_actions, sealed=sealed)
+
     def _is_overtaken(self) -> bool:
         """Whether another policy came into force since this call was judged: the decision is void then."""
         return any(judge.guard.engine is not engine for judge, engine in self.engines.items())
@@ -165,10 +182,11 @@ class Call:
         # One judge that enforces is enough; a call that breaks before its judges are known is refused.
         self.shadow = all(engine.settings.shadow for engine in self.engines.values())
         self.reading = reading = guard.clock.now()
-        action = self.action
-        if action is None:
-            action = self.source.intended_action()
-        columns = [judge.column(action, self.service, reading, engine) for judge, engine in self.engines.items()]
+        if self.broken is not None:
+            raise GuardFault(self.broken)
+        self.judged_actions = actions = self._intended()
+        questions = [(judge, action) for judge in self.judges for action in actions]
+        columns = [judge.column(action, self.service, reading, self.engines[judge]) for judge, action in questions]
         faces: int | None = None
         arguments: Arguments = (self.args, self.kwargs)
         if True in [column.hinges_on_faces for column in columns]:
@@ -176,7 +194,10 @@ class Call:
         elif seen is not None and not seen.finished and seen.known is not None:
             faces = len(seen.known)
         rulings = [column.ruling(faces) for column in columns]
-        verdict, judge, ruling, valid_until = self._strictest(rulings, columns)
+        strictest = _strictest(rulings)
+        judge, action = questions[strictest]
+        ruling = rulings[strictest]
+        verdict = ruling.verdict
         if ruling.fault is not None:
             self.fault = ruling.fault
         if verdict is not Verdict.DENY:
@@ -188,8 +209,17 @@ class Call:
                 arguments = replaced if replaced is not None else arguments
         if self.fault is not None:
             verdict = Verdict.DENY
-        decision = self._decision(action, verdict, judge, ruling, faces, valid_until)
+        until = [column.valid_until for column in columns if column.valid_until is not None]
+        decision = self._decision(action, verdict, judge, ruling, faces, min(until, default=None))
         return decision, None if verdict is Verdict.DENY else arguments
+
+    def _intended(self) -> Sequence[str | None]:
+        """The actions to judge: what the code says the call is for, where the call itself leaves that open."""
+        if self.actions == (None,) or len(self.actions) > 1:
+            intended = self.source.intended_action()
+            if intended is not None and (intended in self.actions or None in self.actions):
+                return (intended,)
+        return self.actions
 
     def _find_judges(self, seen: Seen | None) -> Sequence[Source]:
         """The callable's own source, the source of every open frame around it, and of every frame it was handed."""
@@ -224,23 +254,10 @@ class Call:
                 except GuardError as error:
                     self.fault = f"the detector failed: {error}"
             total = None if total is None or picture.faces is None else total + len(picture.faces)
+        pictures.opaque.extend(self.opaque)
         if not pictures.found or pictures.opaque:
             return None
         return total
-
-    def _strictest(
-        self, rulings: Sequence[Ruling], columns: Sequence[Any]
-    ) -> tuple[Verdict, Source, Ruling, datetime | None]:
-        if len(rulings) == 1:
-            return rulings[0].verdict, self.judges[0], rulings[0], columns[0].valid_until
-        best = 0
-        for number, ruling in enumerate(rulings):
-            # A policy's own denial outranks a fault: the caller learns what would lift it.
-            rank = (_STRICTNESS[ruling.verdict], ruling.fault is None)
-            if rank > (_STRICTNESS[rulings[best].verdict], rulings[best].fault is None):
-                best = number
-        until = [column.valid_until for column in columns if column.valid_until is not None]
-        return rulings[best].verdict, self.judges[best], rulings[best], min(until, default=None)
 
     def _cannot_be_judged(self, seen: Seen | None) -> str | None:
         if self.fault is not None:
@@ -298,7 +315,7 @@ class Call:
         return decision
 
     def _broken(self) -> Decision:
-        return self._decision(self.action, Verdict.DENY, self.source, None, None, None)
+        return self._decision(self.actions[0], Verdict.DENY, self.source, None, None, None)
 
     def _record(self, decision: Decision) -> None:
         seen, reading = self.seen, self.reading or (time.time_ns(), "disbelieved")
@@ -328,6 +345,17 @@ class Call:
         if decision.fault is not None:
             return GuardFault(partial(_fault_in_words, decision), decision=decision)
         return Denied(partial(_denial_in_words, decision, self.pictures), decision=decision)
+
+
+def _strictest(rulings: Sequence[Ruling]) -> int:
+    """Which of the rulings stands. A policy's own denial outranks a fault: the caller learns what would lift it."""
+    best = 0
+    if len(rulings) > 1:
+        for number, ruling in enumerate(rulings):
+            rank = (_STRICTNESS[ruling.verdict], ruling.fault is None)
+            if rank > (_STRICTNESS[rulings[best].verdict], rulings[best].fault is None):
+                best = number
+    return best
 
 
 def _fault_in_words(decision: Decision) -> str:

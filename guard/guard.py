@@ -9,12 +9,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from guard.clock import Clock
-from guard.config import Config, load_config
+from guard.config import Config, SourceConfig, load_config
 from guard.errors import ConfigError, GuardError, GuardFault
+from guard.facts import Facts
 from guard.ledger import Ledger, NullLedger, Sink
 from guard.policy import Engine, bundle
 from guard.source import Source, check_service
@@ -26,7 +28,9 @@ if TYPE_CHECKING:
     from guard.facts import Faces
     from guard.vision import Detector
 
-__all__ = ["Guard", "load"]
+__all__ = ["Guard", "latest", "load"]
+
+_latest: Guard | None = None
 
 log = logging.getLogger("guard")
 
@@ -68,6 +72,25 @@ class Guard:
         self._lock = threading.Lock()
         self._closed = False
         self._sources = {id: Source(self, source) for id, source in config.sources.items()}
+
+    @cached_property
+    def unknown_source(self) -> Source:
+        """The source of calls that are made outside of every frame: nothing is known of it, its id is None.
+
+        It looks for faces as the most careful source of the file does.
+        """
+        configs = self.config.sources.values()
+        return Source(
+            self,
+            SourceConfig(
+                id=None,
+                facts=Facts(),
+                detect="on-demand",
+                min_face_px=min(config.min_face_px for config in configs),
+                face_score=min(config.face_score for config in configs),
+                max_age_s=min(config.max_age_s for config in configs),
+            ),
+        )
 
     @property
     def mode(self) -> str:
@@ -226,7 +249,19 @@ def load(
             told.keep_an_eye_on(ledger)
     past_ns = max(_ns(engine.reviewed), ledger.last_at_ns())
     judged_by = Clock(past_ns=past_ns, given=at, read=clock)
-    return Guard(config, engine, ledger, judged_by, detector=detector, packs=packs, watch=told)
+    loaded = Guard(config, engine, ledger, judged_by, detector=detector, packs=packs, watch=told)
+    if not isinstance(ledger, NullLedger):
+        global _latest
+        _latest = loaded
+    return loaded
+
+
+def latest() -> Guard | None:
+    """The guard that was loaded last in this process, closed or not; None where there is none.
+
+    Calls that are made outside of every frame are judged by it, see `Guard.unknown_source`.
+    """
+    return _latest
 
 
 def engine_of(config: Config, packs: Sequence[str | Path] | None = None) -> Engine:

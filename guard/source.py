@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from guard.guard import Guard
     from guard.policy import Column, Engine
 
-__all__ = ["Source"]
+__all__ = ["Source", "context_intent", "current_intent"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -156,21 +156,25 @@ class Source:
             )
         from guard.gate import Call
 
+        actions = (action,)
         if _is_async(call):
 
             async def guarded_async(
                 wrapped: Callable[..., Awaitable[Any]], instance: Any, args: Any, kwargs: Any
             ) -> Any:
                 # Detection and the wait for the disk would stand in the way of every other task of the loop.
-                attempt = Call(self, action, service, args, kwargs)
+                attempt = Call(self, actions, service, args, kwargs)
                 args, kwargs = await asyncio.to_thread(attempt.pass_through)
-                return await wrapped(*args, **kwargs)
+                with attempt.approval(sealed=False):
+                    return await wrapped(*args, **kwargs)
 
             return cast("Callable[P, R]", wrapt.FunctionWrapper(cast(Any, call), cast(Any, guarded_async)))
 
         def guarded(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
-            args, kwargs = Call(self, action, service, args, kwargs).pass_through()
-            return wrapped(*args, **kwargs)
+            attempt = Call(self, actions, service, args, kwargs)
+            args, kwargs = attempt.pass_through()
+            with attempt.approval(sealed=False):
+                return wrapped(*args, **kwargs)
 
         return cast("Callable[P, R]", wrapt.FunctionWrapper(cast(Any, call), guarded))
 
@@ -250,6 +254,21 @@ class Source:
             min_face_px=min(judge.min_face_px for judge in judges),
             face_score=min(judge.face_score for judge in judges),
         )
+
+
+def current_intent() -> tuple[Source, str] | None:
+    """The innermost `Source.intent` around the running code, with its source."""
+    return _intent.get()
+
+
+@contextmanager
+def context_intent(intent: tuple[Source, str] | None) -> Iterator[None]:
+    """Runs the block under that intent, which another thread stated, or under none."""
+    token = _intent.set(intent)
+    try:
+        yield
+    finally:
+        _intent.reset(token)
 
 
 def check_action(action: str) -> None:

@@ -95,7 +95,7 @@ class Watch:
         _try(lambda: self._to.ledgers.add(ledger))
 
     @contextmanager
-    def frame(self, source: str) -> Iterator[None]:
+    def frame(self, source: str | None) -> Iterator[None]:
         """Around the opening of a frame: counts it, times the stage ``hook``, spans ``guard.frame``."""
         with self.stage("hook", source, span="guard.frame"):
             yield

@@ -1,4 +1,4 @@
-"""`guard doctor`: what is installed and whether it works."""
+"""`guard doctor`: what is installed, whether it works, and which libraries are guarded."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from guard import __version__
 from guard.cli.options import Json
 from guard.cli.output import print_json
 from guard.errors import GuardError
+from guard.integrations.coverage import Library, children, libraries
 from guard.policy import Engine
 
 __all__ = ["doctor"]
@@ -25,12 +26,16 @@ _EXTRAS = {
 
 
 def doctor(json: Json = False) -> None:
-    """Says which packages are installed, and whether the detector and the policy packs work; exits 1 where not."""
+    """Says what is installed, whether detector and policies work, and which libraries' identity calls are guarded.
+
+    Exits 1 where something does not work, or an installed library cannot be guarded.
+    """
     versions = {name: _version(name) for name in _BASE}
     if versions["opencv-python"] is None:
         versions["opencv-python"] = next(filter(None, map(_version, _OPENCVS)), None)
     extras = {name: {package: _version(package) for package in packages} for name, packages in _EXTRAS.items()}
     checks = {"detector": _check(_detector), "policy": _check(_policy)}
+    found = libraries()
     if json:
         print_json(
             {
@@ -39,6 +44,8 @@ def doctor(json: Json = False) -> None:
                 "packages": versions,
                 "extras": extras,
                 "checks": checks,
+                "integrations": [library.to_json() for library in found],
+                "children": children(),
             }
         )
     else:
@@ -50,8 +57,23 @@ def doctor(json: Json = False) -> None:
             print(f"  extra {name:16} {'pip install ' + repr(f'frguard[{name}]') if missing else 'installed'}")
         for name, said in checks.items():
             print(f"  {name:22} {said}")
+        print("identity calls in this interpreter")
+        for library in found:
+            print(f"  {library.name:22} {_standing(library)}")
+        print(f"  {'child processes':22} {children()}")
+    if any(library.state == "not guardable" for library in found):
+        raise typer.Exit(1)
     if not all(said.startswith("works") for said in checks.values()):
         raise typer.Exit(1)
+
+
+def _standing(library: Library) -> str:
+    if library.version is None:
+        return "not installed"
+    said = f"{library.version}: {library.state}"
+    if library.tested is False:
+        said += f", outside of what was tested ({library.supported})"
+    return f"{said} ({library.why})" if library.why else said
 
 
 _OPENCVS = ("opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless")

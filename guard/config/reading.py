@@ -37,7 +37,7 @@ class SourceConfig:
     """One `[[source]]`.
 
     Attributes:
-        id: its name in records and on the command line.
+        id: its name in records and on the command line; None for the source of calls that have none.
         facts: what is declared of it; `use.at` is unknown here, the clock fills it in.
         detect: ``every-frame`` or ``on-demand``.
         min_face_px: smallest face width that matters, in source pixels.
@@ -45,7 +45,7 @@ class SourceConfig:
         max_age_s: seconds after which a frame can no longer be judged.
     """
 
-    id: str
+    id: str | None
     facts: Facts
     detect: Detect
     min_face_px: int
@@ -137,9 +137,10 @@ def _sources(table: Mapping[str, Any], name: str) -> dict[str, SourceConfig]:
     for number, entry in enumerate(entries):
         where = f"{name}: source[{number}]"
         source = _source(entry, operator, where, shared)
-        if source.id in found:
-            raise ConfigError(f"two sources are called {source.id!r}", where=f"{where}.id", mend="rename one")
-        found[source.id] = source
+        id = _text(source.id, f"{where}.id")
+        if id in found:
+            raise ConfigError(f"two sources are called {id!r}", where=f"{where}.id", mend="rename one")
+        found[id] = source
     return found
 
 
@@ -171,7 +172,7 @@ def _source(
     if facts is None:
         facts = shared[stated] = Facts.parse(_instants_as_text(groups, where), where=where)
     return SourceConfig(
-        id=_text(entry.get("id"), f"{where}.id"),
+        id=entry.get("id"),
         facts=facts,
         detect=detect,
         min_face_px=int(_number(entry.get("min_face_px", 32), f"{where}.min_face_px", low=1, high=10_000, whole=True)),

@@ -99,7 +99,8 @@ class Standing:
 def judge(facts: Facts, action: str | None, service: str | None, at: datetime | None) -> Standing:
     """Judge every record of `facts` for this action and service at this instant (None = unknown).
 
-    Raises `ConfigError` where a record contradicts itself: `delay_hours` follows from `issued` and `use.at`.
+    Raises `ConfigError` where a record contradicts itself, or might at an unknown time: `delay_hours` follows from
+    `issued` and `use.at`.
     """
     held: set[str] = set()
     spent: set[str] = set()
@@ -197,8 +198,17 @@ def _judge_one(record: Evidence, at: datetime | None, where: str) -> tuple[froze
 def _delay(record: Evidence, at: datetime | None, where: str) -> timedelta | None:
     """How long after the use began the record came; negative where it came before. None = unknown."""
     said = None if record.delay_hours is None else timedelta(hours=record.delay_hours)
-    if at is None or record.issued is None:
+    if record.issued is None:
         return said
+    if at is None:
+        if said is not None:
+            # At nearly every time of use the two contradict each other: not knowing the time must not be the way out.
+            raise ConfigError(
+                f"`delay_hours` = {record.delay_hours:g} beside `issued` may contradict a use.at that is unknown",
+                where=where,
+                mend="leave `delay_hours` out, it follows from `issued` and use.at",
+            )
+        return None
     delay = record.issued - at
     if said is None:
         return delay

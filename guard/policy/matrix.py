@@ -187,7 +187,9 @@ def _ends(
 ) -> list[tuple[datetime, list[tuple[str, str]]]]:
     """In order of time, the instants in (`at`, `until`] at which verdicts could change, with the calls concerned."""
     calls = [(cell.action, cell.service) for cell in cells]
-    speaking = dict(zip(calls, engine.fired([(facts, a, s, None) for a, s in calls]), strict=True))
+    # At an unknown time no record is held, and one that states its delay as well as its date is a fault.
+    undated = facts.replacing(evidence=[r for r in facts.evidence if r.issued is None or r.delay_hours is None])
+    speaking = dict(zip(calls, engine.fired([(undated, a, s, None) for a, s in calls]), strict=True))
     # A record is spent only at a known time, so what asks for spent records is never ruled out.
     spent = frozenset(id for id, policy in engine.policies.items() if policy.asked.spent)
     ends = {id: _ends_of(policy, facts, at, until) for id, policy in engine.policies.items()}

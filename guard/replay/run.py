@@ -230,7 +230,7 @@ class _Run:
         ledger = getattr(self.guard.ledger, "path", None)
         return Replay(
             clip=self.clip.name,
-            source=self.source.id,
+            source=self.source.id or "",
             matcher=self.matcher.name,
             frames=self.frames,
             frames_with_faces=self.frames_with_faces,

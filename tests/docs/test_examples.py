@@ -2,7 +2,9 @@
 
 In each page, in order: a `toml` block whose first line is a comment naming a file is written to it, `python` blocks
 run in one namespace, and every `$ guard ...` line of a `console` block runs and must end with status 0 (or the one
-that an `# exit N` at its end says).
+that an `# exit N` at its end says). A page whose first line is ``<!-- needs: openai anthropic -->`` is skipped where
+one of these modules is absent; where it ends in ``, in a process of its own -->``, its `python` blocks run in one,
+after the others: they set up the whole process.
 """
 
 from __future__ import annotations
@@ -20,8 +22,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(?P<kind>toml|python|console)\n(?P<body>.*?)^```$", re.DOTALL | re.MULTILINE)
-APART = {"telemetry.md": "opentelemetry.exporter.prometheus"}
-"""Pages whose code sets up the whole process, so that it has one of its own, and the library that it needs."""
+NEEDS = re.compile(r"\A<!-- needs: (?P<modules>[\w. ]+?)(?P<apart>, in a process of its own)? -->")
 EXIT = re.compile(r"\s+#\s*exit (\d)\s*$")
 
 
@@ -29,17 +30,17 @@ EXIT = re.compile(r"\s+#\s*exit (\d)\s*$")
 def test_the_examples_of_a_page_run(page: Path, tmp_path: Path, monkeypatch):
     if not page.exists():
         pytest.fail(f"{page.name} is missing")
+    needs = NEEDS.match(page.read_text())
+    for module in needs["modules"].split() if needs else ():
+        pytest.importorskip(module, reason=f"the examples of {page.name} need {module}")
     blocks = [(match["kind"], match["body"]) for match in BLOCK.finditer(page.read_text())]
     monkeypatch.chdir(tmp_path)
     samples = ROOT / "samples"
     if samples.is_dir():
         shutil.copytree(samples, tmp_path / "samples")
-    if page.name in APART:
-        pytest.importorskip(APART[page.name], reason="what this page is about is not installed")
-        blocks = [
-            *((k, b) for k, b in blocks if k != "python"),
-            ("apart", "".join(b for k, b in blocks if k == "python")),
-        ]
+    if needs and needs["apart"]:
+        code = "".join(body for kind, body in blocks if kind == "python")
+        blocks = [*(block for block in blocks if block[0] != "python"), ("apart", code)]
     namespace: dict[str, object] = {"__name__": "__docs__"}
     for kind, body in blocks:
         if kind == "toml":

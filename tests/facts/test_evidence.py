@@ -193,6 +193,14 @@ def test_a_delay_that_contradicts_its_dates_is_a_fault(issued: str, delay: int) 
     assert caught.value.where == "evidence[0]"
 
 
+def test_a_delay_beside_its_date_is_a_fault_at_an_unknown_time_too() -> None:
+    """Else a clock that is not believed would allow what every clock that is believed refuses."""
+    with pytest.raises(ConfigError, match="that is unknown") as caught:
+        standing({"type": "urgency_request", "issued": "2026-06-01T22:00:00Z", "delay_hours": 10}, at=None)
+    assert caught.value.where == "evidence[0]"
+    assert standing({"type": "urgency_request", "issued": "2026-06-01T22:00:00Z"}, at=None).held == set()
+
+
 def test_a_delay_written_by_hand_may_be_rounded_and_the_longer_one_counts() -> None:
     assert standing({"type": "urgency_request", "issued": "2026-06-01T12:20:00Z", "delay_hours": 0.33}).held
     assert standing({"type": "urgency_request", "issued": "2026-06-02T12:00:00Z", "delay_hours": 24.005}).spent

@@ -66,7 +66,7 @@ def test_the_wheel_carries_every_module_and_no_more(wheel: Path) -> None:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
     modules = {str(path.relative_to(REPOSITORY)) for path in (REPOSITORY / "guard").rglob("*.py")}
     assert {name for name in names if name.endswith(".py")} == modules
-    assert {name.split("/")[0] for name in names} == {"guard"}
+    assert {name.split("/")[0] for name in names} == {"guard", "frguard.pth"}
     assert wheel.stat().st_size < 3_000_000
 
 
@@ -107,6 +107,15 @@ def answer(guard: Path, *arguments: str, cwd: Path) -> dict[str, Any]:
     return parsed
 
 
+REFUSED = """
+import guard
+from guard.integrations import Operation, passage
+try:
+    with passage(Operation("x", "azure_face", ("identify",))):
+        print("passed")
+except guard.GuardError as error:
+    print(type(error).__name__)
+"""
 CALL = ("--config", "guard.toml", "--source", "bodycam-117", "--action", "identify", "--service", "azure_openai")
 
 
@@ -119,6 +128,15 @@ class TestInstalled:
         python = installed.parent / "python"
         where = run(python, "-c", "import guard; print(guard.__file__)", cwd=tmp_path)
         assert str(installed.parents[1]) in where.stdout
+
+    def test_a_process_started_with_the_variable_is_guarded(self, installed: Path, folder: Path) -> None:
+        python = installed.parent / "python"
+        watched = "from guard.integrations.watching import watch; print(len(watch.names) > 0)"
+        assert run(python, "-c", watched, cwd=folder).stdout.strip() == "False"
+        start = ("env", "GUARD_AUTOLOAD=guard.toml")
+        assert run(*start, python, "-c", watched, cwd=folder).stdout.strip() == "True"
+        gone = run("env", "GUARD_AUTOLOAD=absent.toml", python, "-c", REFUSED, cwd=folder)
+        assert gone.stdout.strip() == "GuardFault", gone.stderr
 
     def test_replay(self, installed: Path, folder: Path) -> None:
         result = answer(installed, "replay", "clip.mp4", *CALL, "--out", "out", cwd=folder)

@@ -17,7 +17,8 @@ Readings that the vocabulary leaves to the reader, and how they are read here:
 - `issued` that follows from `delay_hours` and the time of use is known.
 - A record that covers an unknown fact does not count in any completion, since the vocabulary says so (a country that is
   not stated is unknown to it, whatever the subdivision says); a refused one is spent in the completions that it covers.
-- A time of use that contradicts a record is no completion. If it is known, that is a fault, and a fault denies.
+- A time of use that contradicts a record is a fault, and a fault denies. At nearly every time a record that states both
+  `issued` and `delay_hours` is contradicted, so where the time is unknown such a record is a fault.
 - An offence that is absent is none where the purpose is known not to be a criminal investigation.
 - A Member State counts as ``EU-Y`` too, a territory as the whole that it is part of.
 """
@@ -379,8 +380,10 @@ class File:
             self.standing[moment] = [standing(record, moment) for record in self.records]
         return self.standing[moment]
 
-    def allows(self, moment: datetime) -> bool:
-        """Whether no record contradicts this time of use."""
+    def allows(self, moment: datetime | None) -> bool:
+        """Whether no record contradicts this time of use; None = unknown."""
+        if moment is None:
+            return not any({"issued", "delay_hours"} <= record.keys() for record in self.records)
         try:
             self.at(moment)
         except Contradiction:
@@ -417,7 +420,7 @@ class Reference:
         if action is None:
             action, facts["use.names_stripped"] = "vlm_describe", False
         file = File(request.records)
-        if request.at is not None and not file.allows(request.at):
+        if not file.allows(request.at):
             return Opinion("deny", frozenset(), fault=True)
         denying = self.denying(facts, request, action, file)
         if denying:

@@ -133,8 +133,9 @@ def test_an_unknown_time_is_named_where_another_day_would_do(toy: Engine, known:
     dates = {"issued": "2026-05-01T00:00:00Z", "expires": "2027-05-01T00:00:00Z"}
     reviewed = known({"place.country": "JP"}, [{"type": "human_review", "count": 2, **dates}])
     assert lifted(toy, reviewed, "verify", None) == ["use.at"]
-    contradictory = {"type": "human_review", "count": 2, **dates, "delay_hours": 5}
-    assert lifted(toy, known({"place.country": "JP"}, [contradictory]), "verify", None) == ["human_review"]
+    contradictory = known({"place.country": "JP"}, [{"type": "human_review", "count": 2, **dates, "delay_hours": 5}])
+    assert toy.column(contradictory, "verify", None, None).with_faces.fault
+    assert lifted(toy, contradictory, "verify", None) == []
 
 
 def test_a_fact_that_only_a_record_turns_on_is_named(toy: Engine, known: Known, at: datetime) -> None:

@@ -469,6 +469,19 @@ def test_unknown_never_flips_a_verdict_to_allow(engine: Engine, free: list[tuple
         assert severity(after) >= severity(before), f"{name}: {before} -> {after}\n{less}"
 
 
+def test_an_unknown_time_never_mends_what_is_a_fault_at_a_known_one(engine: Engine) -> None:
+    """A record that contradicts the clock stays a refusal where the clock is not believed."""
+    rng = random.Random(0 if TIMES == 1 else None)
+    faults = 0
+    while faults < 20 * TIMES:
+        for request in requests(rng):
+            if column(engine, request).ruling(request.faces).fault is not None:
+                faults += 1
+                ruling = column(engine, forgetting(request, ["use.at"])).ruling(None)
+                assert ruling.verdict == "deny", request
+                assert ruling.fault is not None, request
+
+
 def told_apart(engine: Engine, number: int) -> list[str]:
     """Everything that the engine says to a fixed list of requests."""
     found = []

@@ -1,0 +1,92 @@
+"""What is being let through right now, so that the library below an allowed call is not asked again.
+
+An approval is valid in the process, thread and task that was judged and while the call runs, nowhere else: the context
+variable that carries it is copied into tasks, worker threads and forks, and a worker started inside an allowed call
+stays guarded.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Sequence
+from contextvars import ContextVar, Token
+
+__all__ = ["Approval", "covered"]
+
+_current: ContextVar[Approval | None] = ContextVar("guard_approval", default=None)
+
+
+class Approval:
+    """A released call while it runs; a context manager around it.
+
+    Args:
+        service: the service that was judged.
+        actions: every action that was judged and allowed; None among them for a call that names none.
+        sealed: whether the pictures that were judged are the very ones that go out, so that a call that hinges on
+            pixels need not be judged again below. What a callable of the user's does with the pictures that it was
+            given is not known, so there it is false.
+    """
+
+    __slots__ = ("_owner", "_token", "actions", "outer", "sealed", "service")
+
+    def __init__(self, service: str, actions: Sequence[str | None], *, sealed: bool) -> None:
+        self.service = service
+        self.actions = frozenset(actions)
+        self.sealed = sealed
+        self.outer: Approval | None = None
+        self._owner: tuple[int, int, int] | None = None
+        self._token: Token[Approval | None] | None = None
+
+    def __enter__(self) -> Approval:
+        self._owner = _here()
+        self.outer = _current.get()
+        self._token = _current.set(self)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._owner = None
+        token, self._token = self._token, None
+        if token is not None:
+            try:
+                _current.reset(token)
+            except ValueError:  # left in another context than entered: without an owner it covers nothing there
+                return
+
+    def covers(self, service: str, actions: Sequence[str | None]) -> bool:
+        """Whether a call of one of these actions is part of the call that was released.
+
+        What could be several actions is one that was judged, where it could be that one; an action that was not judged
+        is a stronger call and is judged on its own.
+        """
+        if self._owner is None or self.service != service or self._owner != _here():
+            return False
+        common = self.actions.intersection(actions)
+        return bool(common) and (self.sealed or not common & _HINGING)
+
+
+_HINGING = frozenset({None, "vlm_describe"})
+"""The actions whose verdict depends on the pixels that go out."""
+
+
+def covered(service: str, actions: Sequence[str | None]) -> bool:
+    """Whether some approval around the running code covers this call."""
+    approval = _current.get()
+    while approval is not None:
+        if approval.covers(service, actions):
+            return True
+        approval = approval.outer
+    return False
+
+
+def _here() -> tuple[int, int, int]:
+    """The running process, thread and task."""
+    asyncio = sys.modules.get("asyncio")
+    task = None
+    if asyncio is not None:
+        try:
+            task = asyncio.current_task()
+        except RuntimeError:
+            task = None
+    return os.getpid(), threading.get_ident(), id(task)

@@ -1,0 +1,95 @@
+"""The one way through: every hooked call of every library is judged here, once.
+
+::
+
+    with passage(operation) as payload:          # Denied or GuardFault: nothing was sent
+        return original(*with_payload(payload))
+
+The source is that of the current frame; a call outside of every frame is made by an unknown source of the guard that
+was loaded last. With no guard loaded nothing may pass.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from guard.approvals import covered
+from guard.autoload import guard_of_children
+from guard.errors import Denied, GuardFault
+from guard.integrations import watching
+from guard.integrations.operation import Operation
+from guard.integrations.refusals import Refuse, plain
+
+if TYPE_CHECKING:
+    from guard.gate import Call
+    from guard.source import Source
+
+__all__ = ["passage", "passage_async"]
+
+log = logging.getLogger("guard.integrations")
+
+
+@contextmanager
+def passage(operation: Operation, refuse: Refuse = plain) -> Iterator[Any]:
+    """Judges the call, and gives the payload that may go out; what is done inside is part of that call.
+
+    Raises what `refuse` makes of `Denied` or `GuardFault`; nothing was sent then.
+    """
+    if covered(operation.service, operation.actions):
+        yield operation.payload
+        return
+    try:
+        call = _call(operation)
+        (payload,), _ = call.pass_through()
+    except (Denied, GuardFault) as error:
+        raise refuse(error) from None
+    with call.approval(sealed=True):
+        yield payload
+
+
+@asynccontextmanager
+async def passage_async(operation: Operation, refuse: Refuse = plain) -> AsyncIterator[Any]:
+    """As `passage`, without standing in the way of the event loop: judging waits for the detector and the disk."""
+    if covered(operation.service, operation.actions):
+        yield operation.payload
+        return
+    try:
+        call = _call(operation)
+        (payload,), _ = await asyncio.to_thread(call.pass_through)
+    except (Denied, GuardFault) as error:
+        raise refuse(error) from None
+    with call.approval(sealed=True):
+        yield payload
+
+
+def _call(operation: Operation) -> Call:
+    source = _source(operation)
+    from guard.gate import Call
+
+    if None in operation.actions or "vlm_describe" in operation.actions:
+        source.pixels_matter = True
+    return Call(
+        source, operation.actions, operation.service, (operation.payload,), {}, operation.opaque, watching.check()
+    )
+
+
+def _source(operation: Operation) -> Source:
+    from guard.frames import current_frame
+    from guard.guard import latest
+
+    seen = current_frame()
+    if seen is not None:
+        return seen.source
+    guard = latest() or guard_of_children()
+    if guard is None:
+        fault = GuardFault(
+            f"{operation.name} was refused: no guard is loaded in this process",
+            mend='load one before the first call: guard.load("guard.toml")',
+        )
+        log.error("%s", fault)
+        raise fault
+    return guard.unknown_source
