@@ -67,9 +67,11 @@ class Call:
         "judged_actions",
         "judges",
         "kwargs",
+        "looked",
         "opaque",
         "pictures",
         "reading",
+        "recorded",
         "seen",
         "service",
         "shadow",
@@ -102,6 +104,8 @@ class Call:
         self.fault: str | None = None
         self.decision: Decision | None = None
         self.reading: Reading | None = None
+        self.recorded = False
+        self.looked = False
         self.engines: dict[Source, Engine] = {}
         self.shadow = False
 
@@ -145,7 +149,7 @@ class Call:
         self.fault = None
         self.pictures = None
         self.engines = {}
-        self.shadow = False
+        self.shadow = self.looked = False
         try:
             decision, arguments = self._judge()
             if too_late is None:
@@ -190,6 +194,7 @@ class Call:
         faces: int | None = None
         arguments: Arguments = (self.args, self.kwargs)
         if True in [column.hinges_on_faces for column in columns]:
+            self.looked = True
             faces = self._look(seen)
         elif seen is not None and not seen.finished and seen.known is not None:
             faces = len(seen.known)
@@ -325,7 +330,12 @@ class Call:
             reading[1],
             None if seen is None or seen.at is None else int(seen.at.timestamp() * 1_000_000) * 1000,
             [judge.id for judge in self.judges],
+            again=self.recorded,
+            looked=self.looked,
+            judged_facts=[judge.facts for judge in self.judges] if len(self.judges) > 1 else (),
+            judged_actions=self.judged_actions if len(self.judged_actions) > 1 else (),
         )
+        self.recorded = True
         guard = self.source.guard
         try:
             if guard.watch is None:

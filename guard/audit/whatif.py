@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import product
 from typing import Any, Final
 
 from guard.audit.acceptance import UNRULED, Acceptance
@@ -24,7 +25,6 @@ UNDECIDED: Final[Mapping[str, str]] = {
     "facts": "the facts are not in the record, or not as they were judged",
     "settings": "the record does not say under which settings it was decided",
     "faces": "the new verdict hinges on the faces in the call's pictures, and nobody looked at them then",
-    "judges": "several sources judged, and the facts of some are not in the record",
     "day": "the run of calls crosses a day on which the new verdict changes",
     "refused": "under the new packs the guard could not judge it",
 }
@@ -162,7 +162,7 @@ class _Run:
 
     def take(self, record: Mapping[str, Any]) -> None:
         """Decides one record and counts what came of it."""
-        result, count = self._result, int(record.get("count", 1))
+        result, count = self._result, record["count"]
         result.records += 1
         result.calls += count
         try:
@@ -184,7 +184,7 @@ class _Run:
         flip.calls += count
         flip.records += 1
         flip.first = min(flip.first, record["at"])
-        flip.last = max(flip.last, record.get("until") or record["at"])
+        flip.last = max(flip.last, record["until"])
 
     def result(self, accepted: Sequence[Acceptance]) -> WhatIf:
         """Everything counted, the laxer changes first, then the most frequent ones."""
@@ -212,25 +212,27 @@ class _Run:
     def _decide(self, record: Mapping[str, Any]) -> tuple[Verdict, tuple[str, ...]]:
         if record["fault"] is not None:
             raise _Undecided("fault")
-        engine = self._engine(record.get("policy"))
-        own = self._facts_of(record["facts_digest"], record.get("facts"))
-        rulings = [self._ruling(engine, own, record)]
-        others = record.get("judged_facts") or {}
-        for digest, facts in others.items():
-            if digest != record["facts_digest"]:
-                rulings.append(self._ruling(engine, self._facts_of(digest, facts), record))
+        engine = self._engine(record["policy"])
+        judged = {record["facts_digest"]: record["facts"], **record["judged_facts"]}
+        actions = record["judged_actions"] or [record["action"]]
+        rulings: list[Ruling] = []
+        missing: _Undecided | None = None
+        for (digest, groups), action in product(judged.items(), actions):
+            try:
+                rulings.append(self._ruling(engine, self._facts_of(digest, groups), action, record))
+            except _Undecided as why:
+                missing = why
+        if missing is not None and Verdict.DENY not in [ruling.verdict for ruling in rulings]:
+            raise missing  # a denial would stand, whatever the rest is
         strictest = max(rulings, key=lambda ruling: _STRICTNESS[ruling.verdict])
-        missing = len(record["judged_under"]) > 1 and not others
-        if missing and strictest.verdict is not Verdict.DENY:
-            raise _Undecided("judges")  # a denial by one of them stands, whatever the others say
         return strictest.verdict, tuple(dict.fromkeys(reason.rule for reason in strictest.reasons))
 
-    def _ruling(self, engine: Engine, facts: Facts, record: Mapping[str, Any]) -> Ruling:
-        column = self._column(engine, facts, record)
+    def _ruling(self, engine: Engine, facts: Facts, action: str | None, record: Mapping[str, Any]) -> Ruling:
+        column = self._column(engine, facts, action, record)
         faces = record["faces"]
         if not column.hinges_on_faces:
             ruling = column.no_face
-        elif not self._looked(record):
+        elif not record["looked"]:
             raise _Undecided("faces")
         else:
             ruling = column.ruling(faces)
@@ -241,23 +243,17 @@ class _Run:
             raise _Undecided("refused")
         return ruling
 
-    def _column(self, engine: Engine, facts: Facts, record: Mapping[str, Any]) -> Column:
+    def _column(self, engine: Engine, facts: Facts, action: str | None, record: Mapping[str, Any]) -> Column:
         at = self._at
         if at is None and record["clock"] != "disbelieved":
             at = parse_instant(record["at"])
         try:
-            column = engine.column(facts, record["action"], record["service"], at)
+            column = engine.column(facts, action, record["service"], at)
         except ConfigError:
             raise _Undecided("facts") from None
-        until = record.get("until")
-        if self._at is None and at is not None and until and not column.covers(parse_instant(until)):
+        if self._at is None and at is not None and not column.covers(parse_instant(record["until"])):
             raise _Undecided("day")
         return column
-
-    @staticmethod
-    def _looked(record: Mapping[str, Any]) -> bool:
-        """Whether `faces` counts what was seen in the pictures of the call, and not in the frame around it."""
-        return bool(record.get("looked", record["verdict"] == "redact"))
 
     def _engine(self, policy: Mapping[str, Any] | None) -> Engine:
         if policy is None and (self._base is None or self._extra is None):

@@ -10,6 +10,7 @@ import typer
 
 from guard.cli.options import Json
 from guard.cli.output import print_json
+from guard.cli.whatif import whatif
 from guard.ledger import read, summary
 
 __all__ = ["ledger_app"]
@@ -42,11 +43,13 @@ def show(
         f"{counts['total']} records: {counts['allow']} allowed, {counts['redact']} redacted, {counts['deny']} denied"
         f" ({counts['fault']} of them because the guard could not judge)"
     )
+    if counts["unenforced"]:
+        print(f"{counts['unenforced']} of them not enforced: the calls were made whatever the verdict (shadow mode)")
     for record in newest:
         why = record["fault"] or ", ".join(record["rules"]) or "no rule forbids it"
         print(
             f"{record['at']}  {record['source'] or '?'}  {record['action'] or 'unnamed'} at {record['service']}  "
-            f"{record['verdict']}  {why}{_settings(record['policy'])}"
+            f"{record['verdict']}{'' if record['enforced'] else ', not enforced'}  {why}{_settings(record['policy'])}"
         )
 
 
@@ -55,6 +58,9 @@ def _settings(policy: dict[str, Any] | None) -> str:
     usual = {"base": "shipped", "extra": "none"}
     said = [f'{key} = "{policy[key]}"' for key in usual if policy[key] != usual[key]] if policy else []
     return f"  [policy] {', '.join(said)}" if said else ""
+
+
+ledger_app.command()(whatif)
 
 
 @ledger_app.command()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from guard.facts import Verdict
 
 if TYPE_CHECKING:
-    from guard.facts import Decision
+    from guard.facts import Decision, Facts
 
 __all__ = ["Entry"]
 
@@ -25,10 +25,17 @@ class Entry:
         clock: ``system``; ``given`` where the user named the day; ``disbelieved`` where the clock was not believed.
         captured_ns: capture instant of the frame in nanoseconds since 1970 UTC, None where unknown.
         judged_under: ids of every source whose facts were judged.
+        again: whether this call has been recorded before, so that this record takes the place of that one.
+        looked: whether `decision.faces` counts the faces in the call's own pictures, and not those of the open frame.
+        judged_facts: the facts of every source of `judged_under`, in that order, where there are several.
+        judged_actions: every action that the call could be, where there are several; the decision is on the strictest.
         refused: why the call was refused although the decision allowed it (its record could not be written), else None.
     """
 
-    __slots__ = ("at_ns", "captured_ns", "clock", "decision", "judged_under", "refused")
+    __slots__ = (
+        "again", "at_ns", "captured_ns", "clock", "decision", "judged_actions", "judged_facts", "judged_under",
+        "looked", "refused", "settled",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -37,13 +44,24 @@ class Entry:
         clock: Literal["system", "given", "disbelieved"] = "system",
         captured_ns: int | None = None,
         judged_under: Sequence[str | None] = (),
+        *,
+        again: bool = False,
+        looked: bool = False,
+        judged_facts: Sequence[Facts] = (),
+        judged_actions: Sequence[str | None] = (),
     ) -> None:
         self.decision = decision
         self.at_ns = at_ns
         self.clock = clock
         self.captured_ns = captured_ns
         self.judged_under = judged_under
+        self.again = again
+        self.looked = looked
+        self.judged_facts = judged_facts
+        self.judged_actions = judged_actions
         self.refused: str | None = None
+        self.settled = False
+        """Whether a record of this entry as a refusal is written or kept for the disk; the writer's own note."""
 
     @property
     def id(self) -> str:

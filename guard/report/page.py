@@ -251,7 +251,7 @@ def _outputs(result: Replay) -> str:
     if video is not None:
         rows.append((f"<code>{escape(video.name)}</code>", "the clip with faces boxed where allowed, hidden elsewhere"))
     if ledger is not None:
-        rows.append((f"<code>{escape(ledger.name)}</code>", "one record for each attempted call (SQLite)"))
+        rows.append((f"<code>{escape(ledger.name)}</code>", "the record of every attempted call (SQLite)"))
     packs = ", ".join(result.packs)
     policy = f"<p>Packs in use: {escape(packs)}.</p>\n" if packs else ""
     digest = f'<p class="soft">Policy <code>{escape(result.policy_digest)}</code></p>' if result.policy_digest else ""

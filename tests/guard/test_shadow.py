@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import time
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import pytest
 import guard
 from guard.cli import main
 from guard.explaining import explain
+from guard.ledger import Ledger, read
 from guard.testing import FakeDetector, MemoryLedger
 from tests.conftest import BOX, OFFICE, POLICE
 
@@ -213,6 +215,24 @@ def test_a_closed_guard_lets_nothing_through(make_guard, picture, service):
     assert service.got == []
 
 
+def test_a_denial_is_on_disk_before_the_call_is_made(make_guard, tmp_path):
+    path = tmp_path / "decisions.db"
+    g = make_guard(SHADOW + POLICE, ledger=Ledger(path))
+    found = []
+    call = g.source().protect(lambda: found.extend(read(path)), action="identify", service="azure_openai")
+    call()
+    (record,) = found
+    assert (record["verdict"], record["fault"], record["enforced"]) == ("deny", None, False)
+
+
+def test_the_record_of_an_enforced_call_says_so_too(make_guard, tmp_path, picture):
+    path = tmp_path / "decisions.db"
+    g = make_guard(OFFICE, ledger=Ledger(path))
+    g.source().protect(lambda probe: None, action="identify", service="my-matcher")(picture)
+    g.close()
+    assert [record["enforced"] for record in read(path)] == [True]
+
+
 # ---- two guards, two modes
 
 
@@ -321,6 +341,20 @@ def test_a_decision_says_so_in_words_and_in_json(make_guard):
     assert shadow.to_json()["enforced"] is False
     assert "Shadow mode" not in explain(enforced)
     assert "Shadow mode: the verdict is recorded and not enforced" in explain(shadow)
+
+
+def test_the_command_that_shows_the_record_says_so(make_guard, tmp_path, capsys):
+    path = tmp_path / "decisions.db"
+    g = make_guard(SHADOW + POLICE, ledger=Ledger(path))
+    g.source().protect(lambda: None, action="identify", service="azure_openai")()
+    g.close()
+    assert main(["ledger", "show", str(path)]) == 0
+    out = capsys.readouterr().out
+    assert "1 of them not enforced: the calls were made whatever the verdict" in out
+    assert "deny, not enforced" in out
+    assert main(["ledger", "show", str(path), "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["counts"]["unenforced"] == 1
 
 
 # ---- a signed set may forbid it

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ import pytest
 
 import guard
 from guard.errors import ConfigError, LedgerError, SourceError
-from guard.ledger import Ledger
+from guard.ledger import Ledger, read
 from guard.replay.clip import open_clip
 from guard.replay.result import Replay
 from guard.replay.stopping import Stop
@@ -84,16 +83,15 @@ def test_reached_is_what_the_far_end_counted_in_this_run(make_clip: MakeClip, ru
     assert result.calls[0].reached_service == 3
 
 
-def test_one_record_for_every_attempted_call(make_clip: MakeClip, run: Run, make_guard: Any, tmp_path: Path):
+def test_every_attempted_call_is_counted_in_the_record(make_clip: MakeClip, run: Run, make_guard: Any, tmp_path: Path):
     ledger = Ledger(tmp_path / "decisions.db")
     made = make_guard(ledger=ledger)
     result = run(make_clip(frames=12, metadata={"creation_time": "2025-03-04T10:00:00Z"}), guard=made)
     assert result.outputs.ledger == tmp_path / "decisions.db"
-    with sqlite3.connect(tmp_path / "decisions.db") as rows:
-        found = rows.execute("SELECT frame, verdict, captured_at FROM records ORDER BY frame").fetchall()
-    rows.close()
-    assert [(frame, verdict) for frame, verdict, _ in found] == [(index, "deny") for index in range(12)]
-    assert found[5][2].startswith("2025-03-04T10:00:00.2")
+    (record,) = read(tmp_path / "decisions.db")
+    assert (record["verdict"], record["count"], record["frame"], record["last_frame"]) == ("deny", 12, 0, 11)
+    assert record["captured_at"] == "2025-03-04T10:00:00.000000Z"
+    assert record["last_captured_at"].startswith("2025-03-04T10:00:00.4")
 
 
 def test_a_call_that_cannot_be_made_is_refused_before_the_first_frame(make_clip: MakeClip, run: Run):
