@@ -53,10 +53,14 @@ class Call:
         args, kwargs: the arguments, in which its pictures are looked for.
         opaque: what the call refers to beside its arguments and cannot be looked at, in words.
         broken: why the guard cannot judge this call, known before it is judged: it is refused, and recorded.
+        also: actions that the call does in any case, beside the one that it could be: no intent narrows them away.
+        rewritable: whether the redacted picture can take the place of the one that came; where it cannot (a signed
+            request), what could go out only redacted is denied.
     """
 
     __slots__ = (
         "actions",
+        "also",
         "args",
         "arrived_ns",
         "broken",
@@ -67,11 +71,12 @@ class Call:
         "judged_actions",
         "judges",
         "kwargs",
-        "looked",
         "opaque",
         "pictures",
         "reading",
         "recorded",
+        "redactable",
+        "rewritable",
         "seen",
         "service",
         "shadow",
@@ -87,14 +92,19 @@ class Call:
         kwargs: Mapping[str, Any],
         opaque: Sequence[str] = (),
         broken: str | None = None,
+        *,
+        also: Sequence[str] = (),
+        rewritable: bool = True,
     ) -> None:
         self.arrived_ns = time.perf_counter_ns()
         self.source = source
         self.actions = actions
+        self.also = also
         self.judged_actions = actions
         self.service = service
         self.opaque = opaque
         self.broken = broken
+        self.rewritable = rewritable
         self.args = args
         self.kwargs = dict(kwargs)
         self.id = decision_id()
@@ -105,7 +115,7 @@ class Call:
         self.decision: Decision | None = None
         self.reading: Reading | None = None
         self.recorded = False
-        self.looked = False
+        self.redactable: bool | None = None
         self.engines: dict[Source, Engine] = {}
         self.shadow = False
 
@@ -138,18 +148,23 @@ class Call:
                 return arguments
             why = f"judging and recording took {waited_s:.2f} s, longer than max_age_s = {self.source.max_age_s:g}"
             late += 1
-        self.fault = "the policy was reloaded again and again while this call was judged"
+        raise self.withdraw("the policy was reloaded again and again while this call was judged")
+
+    def withdraw(self, why: str) -> Denied | GuardFault:
+        """Takes back a release of which no use was made: its record becomes a fault. Gives the refusal."""
+        self.fault = why
         self.shadow = False
         decision = self._broken()
         self._record(decision)
-        raise self._refusal(decision)
+        return self._refusal(decision)
 
     def _attempt(self, too_late: str | None) -> tuple[Decision, Arguments | None]:
         """One judgement of this call; where it is `too_late` for one, and whatever breaks, a fault that says so."""
         self.fault = None
         self.pictures = None
         self.engines = {}
-        self.shadow = self.looked = False
+        self.redactable = None
+        self.shadow = False
         try:
             decision, arguments = self._judge()
             if too_late is None:
@@ -194,8 +209,8 @@ class Call:
         faces: int | None = None
         arguments: Arguments = (self.args, self.kwargs)
         if True in [column.hinges_on_faces for column in columns]:
-            self.looked = True
             faces = self._look(seen)
+            self.redactable = self._can_redact()
         elif seen is not None and not seen.finished and seen.known is not None:
             faces = len(seen.known)
         rulings = [column.ruling(faces) for column in columns]
@@ -223,8 +238,8 @@ class Call:
         if self.actions == (None,) or len(self.actions) > 1:
             intended = self.source.intended_action()
             if intended is not None and (intended in self.actions or None in self.actions):
-                return (intended,)
-        return self.actions
+                return (intended, *self.also)
+        return (*self.actions, *self.also) if self.also else self.actions
 
     def _find_judges(self, seen: Seen | None) -> Sequence[Source]:
         """The callable's own source, the source of every open frame around it, and of every frame it was handed."""
@@ -249,6 +264,9 @@ class Call:
             if seen.snapshot is not None and seen.known is not None:
                 known[id(seen.image)] = seen.snapshot
         self.pictures = pictures = Pictures(self.args, self.kwargs, known=known)
+        pictures.opaque.extend(self.opaque)
+        if not pictures.found or pictures.opaque:
+            return None  # unknown, whatever the others show
         total: int | None = 0
         for picture in pictures.found:
             if seen is not None and picture.pixels is seen.snapshot:
@@ -259,9 +277,6 @@ class Call:
                 except GuardError as error:
                     self.fault = f"the detector failed: {error}"
             total = None if total is None or picture.faces is None else total + len(picture.faces)
-        pictures.opaque.extend(self.opaque)
-        if not pictures.found or pictures.opaque:
-            return None
         return total
 
     def _cannot_be_judged(self, seen: Seen | None) -> str | None:
@@ -271,15 +286,26 @@ class Call:
             return None
         return seen.fault or seen.late(time.monotonic_ns())
 
+    def _can_redact(self) -> bool:
+        """Whether its pictures, all of them, could go out without their faces."""
+        pictures = self.pictures
+        return (
+            pictures is not None
+            and bool(pictures.found)
+            and not pictures.opaque
+            and self.rewritable
+            and not pictures.shows_faces_in_a_video
+        )
+
     def _replace(self, verdict: Verdict) -> tuple[Verdict, Arguments | None]:
         """The arguments with every picture as it was judged; under `redact`, with its faces removed."""
         pictures = self.pictures
         if pictures is None:
             return verdict, None
-        if verdict is Verdict.REDACT and (not pictures.found or pictures.opaque):
+        if verdict is Verdict.REDACT and not self.redactable:
             return Verdict.DENY, None
         for picture in pictures.found:
-            if verdict is Verdict.REDACT and picture.faces is not None and len(picture.faces):
+            if verdict is Verdict.REDACT and picture.put is not None and picture.faces:
                 picture.replacement = picture.put(self.source.guard.redact(picture.pixels, picture.faces))
             else:
                 picture.replacement = picture.unchanged
@@ -331,7 +357,7 @@ class Call:
             None if seen is None or seen.at is None else int(seen.at.timestamp() * 1_000_000) * 1000,
             [judge.id for judge in self.judges],
             again=self.recorded,
-            looked=self.looked,
+            redactable=self.redactable,
             judged_facts=[judge.facts for judge in self.judges] if len(self.judges) > 1 else (),
             judged_actions=self.judged_actions if len(self.judged_actions) > 1 else (),
         )
@@ -354,7 +380,7 @@ class Call:
         self._tell(decision)
         if decision.fault is not None:
             return GuardFault(partial(_fault_in_words, decision), decision=decision)
-        return Denied(partial(_denial_in_words, decision, self.pictures), decision=decision)
+        return Denied(partial(_denial_in_words, decision, self.pictures, self.rewritable), decision=decision)
 
 
 def _strictest(rulings: Sequence[Ruling]) -> int:
@@ -372,12 +398,16 @@ def _fault_in_words(decision: Decision) -> str:
     return f"{_call_in_words(decision)} was refused because the guard could not judge it: {decision.fault}"
 
 
-def _denial_in_words(decision: Decision, pictures: Pictures | None) -> str:
+def _denial_in_words(decision: Decision, pictures: Pictures | None, rewritable: bool) -> str:
     why = ", ".join(dict.fromkeys(reason.rule for reason in decision.reasons)) or "no rule permits it"
-    if pictures is not None and not pictures.found:
-        why += "; it may go out only redacted, and no picture was found to redact"
-    elif pictures is not None and pictures.opaque:
+    if pictures is not None and pictures.opaque:
         why += f"; it may go out only redacted, and this could not be looked at: {pictures.opaque[0]}"
+    elif pictures is not None and not pictures.found:
+        why += "; it may go out only redacted, and no picture was found to redact"
+    elif pictures is not None and pictures.shows_faces_in_a_video:
+        why += "; it may go out only redacted, and a video cannot be redacted"
+    elif pictures is not None and not rewritable:
+        why += "; it may go out only redacted, and the request cannot be rewritten"
     return f"{_call_in_words(decision)} is forbidden by {why}"
 
 

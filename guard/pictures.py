@@ -7,9 +7,9 @@ Whatever might carry a picture and cannot be looked at, or cannot be put back, m
 from __future__ import annotations
 
 import base64
-import binascii
 import dataclasses
 import enum
+import json
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from guard import multipart
 from guard.errors import GuardFault, SourceError
 from guard.frames import frozen_copy, origin_of
 
@@ -33,6 +34,10 @@ __all__ = ["Picture", "Pictures"]
 
 MAX_DEPTH = 8
 MAX_ITEMS = 20_000
+MAX_PICTURES = 500
+"""Of one call, frames of its videos included."""
+MAX_PIXELS = 300_000_000
+"""Of all pictures of one call together: 900 MB as arrays."""
 
 _HARMLESS = (
     type(None), bool, int, float, complex, enum.Enum, datetime, date, time, timedelta, Decimal, Fraction, np.generic
@@ -54,12 +59,13 @@ class Picture:
     Attributes:
         pixels: a read-only copy, H x W (x 1, 3, 4) uint8, BGR.
         original: the caller's own object, for identity only.
-        put: turns pixels of the same shape into what stands in this place of the arguments.
+        put: turns pixels of the same shape into what stands in this place of the arguments; None for a frame of a
+            video, which can be looked at but not replaced.
     """
 
     pixels: NDArray[Any]
     original: object
-    put: Put
+    put: Put | None
     unchanged: Any
     faces: Faces | None = None
     replacement: Any = None
@@ -79,12 +85,18 @@ class Pictures:
         self.opaque: list[str] = []
         self._known = known
         self._left = MAX_ITEMS
+        self._pixels_left = MAX_PIXELS
         self._args = [self._look(item, 0) for item in args]
         self._kwargs = {key: self._look(item, 0) for key, item in kwargs.items()}
 
     def arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The arguments again, each picture as its `replacement`, each container on the way made anew."""
         return tuple(build() for build in self._args), {key: build() for key, build in self._kwargs.items()}
+
+    @property
+    def shows_faces_in_a_video(self) -> bool:
+        """Whether some face was seen where it cannot be covered."""
+        return any(picture.put is None and bool(picture.faces) for picture in self.found)
 
     # ---- looking
 
@@ -98,9 +110,9 @@ class Pictures:
         if isinstance(item, np.ndarray):
             return self._array(item, depth)
         if isinstance(item, str):
-            return self._text(item)
+            return self._text(item, depth)
         if isinstance(item, (bytes, bytearray, memoryview)):
-            return self._bytes(item)
+            return self._bytes(item, depth=depth)
         if isinstance(item, Mapping):
             return self._mapping(item, depth)
         if isinstance(item, (list, tuple)):
@@ -118,64 +130,124 @@ class Pictures:
             return self._unknown(item, f"an array of {item.dtype} and shape {item.shape}")
         if item.ndim == 2 or (item.ndim == 3 and item.shape[2] in (1, 3, 4)):
             snapshot = self._known.get(id(item))
-            return self._picture(frozen_copy(item) if snapshot is None else snapshot, item, lambda pixels: pixels)
+            try:
+                pixels = self._admitted(item if snapshot is None else snapshot)
+            except SourceError as error:
+                return self._unknown(item, str(error))
+            return self._picture(frozen_copy(pixels) if snapshot is None else snapshot, item, lambda pixels: pixels)
         if item.ndim == 4 and item.shape[3] in (1, 3, 4):
             parts = [self._array(part, depth + 1) for part in item]
             return lambda: _frozen(np.stack([part() for part in parts]))
         if item.ndim == 1:
-            return self._bytes(item.tobytes(), lambda data: _frozen(np.frombuffer(data, np.uint8)))
+            return self._bytes(item.tobytes(), lambda data: _frozen(np.frombuffer(data, np.uint8)), depth)
         return self._unknown(item, f"an array of shape {item.shape}")
 
     def _bytes(
-        self, item: bytes | bytearray | memoryview, kind: Callable[[bytes], Any] | None = None
+        self, item: bytes | bytearray | memoryview, kind: Callable[[bytes], Any] | None = None, depth: int = 0
     ) -> Callable[[], Any]:
-        from guard.vision import decode_picture, encode_like, is_unambiguous
-
         data = bytes(item)
         kind = kind or (bytes if isinstance(item, bytes) else bytearray if isinstance(item, bytearray) else memoryview)
-        try:
-            pixels = decode_picture(data)
-        except SourceError as error:
-            return self._unknown(item, f"bytes that are no readable picture ({error})")
-        # A file that readers may see differently (turned by EXIF, transparent) goes out as it was seen here.
-        seen = data if is_unambiguous(data) else encode_like(data, pixels)
-        return self._picture(pixels, item, lambda new: kind(encode_like(data, new)), unchanged=kind(seen))
+        return self._file(data, item, "bytes that are", kind(data), kind, depth)
 
-    def _text(self, item: str) -> Callable[[], Any]:
+    def _file(
+        self, data: bytes, item: Any, what: str, kept: Any, wrap: Callable[[bytes], Any], depth: int
+    ) -> Callable[[], Any]:
+        """A picture, video or multipart body; `kept` stands for it as it came, `wrap` makes its kind of bytes."""
+        from guard.vision import decode_picture, encode_like, is_unambiguous, is_video
+
+        try:
+            if is_video(data):
+                return self._video(data, item, kept)
+            if multipart.boundary_of(data) is not None:
+                return self._multipart(data, kept, wrap, depth)
+            pixels = self._admitted(decode_picture(data, max_pixels=self._most_pixels()))
+        except (SourceError, ValueError) as error:
+            return self._unknown(item, f"{what} no readable picture ({error})")
+        # A file that readers may see differently (turned by EXIF, transparent) goes out as it was seen here.
+        seen = kept if is_unambiguous(data) else wrap(encode_like(data, pixels))
+        return self._picture(pixels, item, lambda new: wrap(encode_like(data, new)), unchanged=seen)
+
+    def _video(self, data: bytes, item: Any, kept: Any) -> Callable[[], Any]:
+        from guard.vision import sample_video
+
+        for pixels in sample_video(data, max_pixels=self._pixels_left):
+            self.found.append(Picture(self._admitted(_frozen(pixels)), item, None, None))
+        return lambda: kept
+
+    def _multipart(self, data: bytes, kept: Any, wrap: Callable[[bytes], Any], depth: int) -> Callable[[], Any]:
+        boundary = multipart.boundary_of(data) or b""
+        parts = multipart.split(data)
+        contents = [self._part(part, depth + 1) for part in parts]
+
+        def build() -> Any:
+            made = [multipart.Part(part.head, content()) for part, content in zip(parts, contents, strict=True)]
+            return kept if made == parts else wrap(multipart.join(made, boundary))
+
+        return build
+
+    def _part(self, part: multipart.Part, depth: int) -> Callable[[], bytes]:
+        content = part.content
+        if not content:
+            return lambda: content
+        try:
+            if part.is_json:
+                value = json.loads(content)
+                build = self._look(value, depth)
+                return lambda: content if (made := build()) == value else json.dumps(made).encode()
+            if part.is_text:
+                text = self._look(content.decode("utf-8"), depth)
+                return lambda: text().encode("utf-8")
+        except (ValueError, RecursionError):
+            return self._unknown(content, "a part of a multipart body that cannot be read")
+        return self._look(content, depth)
+
+    def _most_pixels(self) -> int:
+        from guard.vision.payload import MAX_PIXELS as MAX_PIXELS_OF_ONE
+
+        if len(self.found) >= MAX_PICTURES:
+            raise SourceError(f"the call has more than {MAX_PICTURES} pictures")
+        return min(self._pixels_left, MAX_PIXELS_OF_ONE)
+
+    def _admitted(self, pixels: NDArray[Any]) -> NDArray[Any]:
+        """The picture, counted. Raises `SourceError` beyond the bounds of a call."""
+        self._pixels_left -= pixels.shape[0] * pixels.shape[1]
+        if len(self.found) >= MAX_PICTURES or self._pixels_left < 0:
+            raise SourceError(f"the call has more than {MAX_PICTURES} pictures or {MAX_PIXELS // 10**6} megapixels")
+        return pixels
+
+    def _text(self, item: str, depth: int) -> Callable[[], Any]:
         url = _DATA_URL.match(item)
         if url is not None:
             head = url["head"]
             if head.lower().endswith(";base64"):
-                return self._base64(item, url["body"], f"data:{head},")
+                return self._base64(item, url["body"], f"data:{head},", depth)
             return self._unknown(item, "a data URL that is not base64")
         if _REFERENCE.match(item):
             return self._unknown(item, "a reference to something that cannot be looked at here")
         if _BASE64.match(item):
-            return self._base64(item, item, "")
+            return self._base64(item, item, "", depth)
         return lambda: item
 
-    def _base64(self, item: str, body: str, head: str) -> Callable[[], Any]:
-        from guard.vision import decode_picture, encode_like, is_unambiguous
-
+    def _base64(self, item: str, body: str, head: str, depth: int) -> Callable[[], Any]:
         try:
             compact = "".join(body.split()).replace("-", "+").replace("_", "/")
             data = base64.b64decode(compact + "=" * (-len(compact) % 4), validate=True)
-            pixels = decode_picture(data)
-        except (binascii.Error, ValueError, SourceError) as error:
+        except ValueError as error:
             return self._unknown(item, f"base64 text that is no readable picture ({error})")
-        return self._picture(
-            pixels,
-            item,
-            lambda new: head + base64.b64encode(encode_like(data, new)).decode("ascii"),
-            unchanged=item
-            if is_unambiguous(data)
-            else head + base64.b64encode(encode_like(data, pixels)).decode("ascii"),
+        return self._file(
+            data, item, "base64 text that is", item, lambda new: head + base64.b64encode(new).decode("ascii"), depth
         )
 
     def _pillow(self, item: Any) -> Callable[[], Any]:
         image = sys.modules["PIL.Image"]
-        pixels = np.ascontiguousarray(np.asarray(item.convert("RGB"))[..., ::-1])
-        pixels.flags.writeable = False
+        try:
+            # It may be a file that is not decoded yet.
+            if item.size[0] * item.size[1] > self._most_pixels():
+                raise SourceError(f"a picture of {item.size[0]} x {item.size[1]}, more than can be looked at")
+            pixels = np.ascontiguousarray(np.asarray(item.convert("RGB"))[..., ::-1])
+            self._admitted(_frozen(pixels))
+        except (SourceError, OSError, ValueError, SyntaxError) as error:
+            return self._unknown(item, f"an image of Pillow that cannot be read ({error})")
         return self._picture(pixels, item, lambda new: image.fromarray(np.ascontiguousarray(new[..., ::-1])))
 
     def _picture(

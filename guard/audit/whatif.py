@@ -232,12 +232,11 @@ class _Run:
         faces = record["faces"]
         if not column.hinges_on_faces:
             ruling = column.no_face
-        elif not record["looked"]:
+        elif record["redactable"] is None:
             raise _Undecided("faces")
         else:
             ruling = column.ruling(faces)
-            if ruling.verdict is Verdict.REDACT and faces is None:
-                # Looked at and unknown: there was no picture to redact, or one that could not be looked at.
+            if ruling.verdict is Verdict.REDACT and not record["redactable"]:
                 ruling = Ruling(Verdict.DENY, ruling.reasons)
         if ruling.fault is not None:
             raise _Undecided("refused")

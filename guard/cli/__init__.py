@@ -23,6 +23,7 @@ _COMMANDS = {
     "decide": ("guard.cli.decide", "decide", "Decide one call and explain the decision."),
     "policy": ("guard.cli.policy", "policy_app", "List, show, check and test policy packs."),
     "bench": ("guard.cli.bench", "bench", "Measure what the guard costs per frame on this machine."),
+    "gateway": ("guard.cli.gateway", "gateway", "Guard calls from beside a pipeline: a proxy, and Envoy's check."),
     "ledger": ("guard.cli.ledger", "ledger_app", "Look into the record."),
     "models": ("guard.cli.models", "models", "List the detector files."),
     "doctor": ("guard.cli.doctor", "doctor", "Say what is installed and whether it works."),

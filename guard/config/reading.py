@@ -6,14 +6,15 @@ reaches the policy.
 
 from __future__ import annotations
 
-import difflib
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any, Literal
 
+from guard.config.gateway import GatewayConfig, read_gateway
+from guard.config.values import guess, known, number, text
 from guard.errors import ConfigError
 from guard.facts import SERVICES, Facts
 from guard.policy import Settings
@@ -29,7 +30,7 @@ _TABLES = {
     "ledger": ("path",),
     "telemetry": ("sources",),
 }
-_TOP = ("policy", "operator", "source", "services", "ledger", "telemetry")
+_TOP = ("policy", "operator", "source", "services", "ledger", "telemetry", "gateway")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ class Config:
 
     `settings` are `[policy] base`, `extra` and `mode`. Where `bundle` is set, the packs in use are those that it lists,
     signed with the key to `public_key`. `label_sources` is `[telemetry] sources`: whether metrics name the source.
+    `gateway` is None where the file has no such table.
     """
 
     path: Path
@@ -70,6 +72,7 @@ class Config:
     bundle: Path | None = None
     public_key: Path | None = None
     label_sources: bool = False
+    gateway: GatewayConfig | None = None
 
 
 def load_config(path: Path | str) -> Config:
@@ -77,18 +80,22 @@ def load_config(path: Path | str) -> Config:
     path = Path(path)
     table = _toml(path)
     name = path.name
-    _known(table, _TOP, name)
+    known(table, _TOP, name)
     for key, keys in _TABLES.items():
-        _known(_table(table, key, name), keys, f"{name}: {key}")
+        known(_table(table, key, name), keys, f"{name}: {key}")
     policy, ledger = _table(table, "policy", name), _table(table, "ledger", name)
+    sources = _sources(table, name)
+    services = _services(_table(table, "services", name), f"{name}: services")
+    gateway = _table(table, "gateway", name)
     return Config(
         path=path.absolute(),
         packs=_packs(policy.get("packs", ["all"]), path.parent, f"{name}: policy.packs"),
-        sources=_sources(table, name),
-        services=_services(_table(table, "services", name), f"{name}: services"),
+        sources=sources,
+        services=services,
         ledger=_path(ledger, "path", path.parent, f"{name}: ledger"),
         settings=_settings(policy, name),
         label_sources=_flag(_table(table, "telemetry", name).get("sources", False), f"{name}: telemetry.sources"),
+        gateway=read_gateway(gateway, path.parent, sources, services, f"{name}: gateway") if gateway else None,
         **_signed(policy, path.parent, f"{name}: policy"),
     )
 
@@ -110,7 +117,7 @@ def _signed(policy: Mapping[str, Any], folder: Path, where: str) -> dict[str, Pa
 
 
 def _path(table: Mapping[str, Any], key: str, folder: Path, where: str) -> Path | None:
-    return (folder / _text(table[key], f"{where}.{key}")).absolute() if key in table else None
+    return (folder / text(table[key], f"{where}.{key}")).absolute() if key in table else None
 
 
 def _toml(path: Path) -> dict[str, Any]:
@@ -134,10 +141,10 @@ def _sources(table: Mapping[str, Any], name: str) -> dict[str, SourceConfig]:
     operator = _table(table, "operator", name)
     found: dict[str, SourceConfig] = {}
     shared: dict[str, Facts] = {}
-    for number, entry in enumerate(entries):
-        where = f"{name}: source[{number}]"
+    for index, entry in enumerate(entries):
+        where = f"{name}: source[{index}]"
         source = _source(entry, operator, where, shared)
-        id = _text(source.id, f"{where}.id")
+        id = text(source.id, f"{where}.id")
         if id in found:
             raise ConfigError(f"two sources are called {id!r}", where=f"{where}.id", mend="rename one")
         found[id] = source
@@ -148,7 +155,7 @@ def _source(
     entry: Mapping[str, Any], operator: Mapping[str, Any], where: str, shared: dict[str, Facts]
 ) -> SourceConfig:
     """One entry. `shared` are the facts read so far: sources that state the same share one object, read once."""
-    _known(entry, _SOURCE_KEYS, where)
+    known(entry, _SOURCE_KEYS, where)
     detect = entry.get("detect", "every-frame")
     if detect not in ("every-frame", "on-demand"):
         raise ConfigError(
@@ -175,9 +182,9 @@ def _source(
         id=entry.get("id"),
         facts=facts,
         detect=detect,
-        min_face_px=int(_number(entry.get("min_face_px", 32), f"{where}.min_face_px", low=1, high=10_000, whole=True)),
-        face_score=_number(entry.get("face_score", 0.5), f"{where}.face_score", low=0.0, high=1.0),
-        max_age_s=_number(entry.get("max_age_s", 1.0), f"{where}.max_age_s", low=0.001, high=86_400.0),
+        min_face_px=int(number(entry.get("min_face_px", 32), f"{where}.min_face_px", low=1, high=10_000, whole=True)),
+        face_score=number(entry.get("face_score", 0.5), f"{where}.face_score", low=0.0, high=1.0),
+        max_age_s=number(entry.get("max_age_s", 1.0), f"{where}.max_age_s", low=0.001, high=86_400.0),
     )
 
 
@@ -194,7 +201,7 @@ def _packs(value: Any, folder: Path, where: str) -> tuple[str | Path, ...]:
 def _services(table: Mapping[str, Any], where: str) -> dict[str, str]:
     for name, value in table.items():
         if value not in SERVICES:
-            raise ConfigError(f"no service is called {value!r}", where=f"{where}.{name}", mend=_guess(value, SERVICES))
+            raise ConfigError(f"no service is called {value!r}", where=f"{where}.{name}", mend=guess(value, SERVICES))
         if name in SERVICES and name != value:
             raise ConfigError(
                 f"{name!r} is a service of the vocabulary and keeps its meaning",
@@ -211,38 +218,10 @@ def _table(table: Mapping[str, Any], key: str, name: str) -> dict[str, Any]:
     return value
 
 
-def _known(table: Mapping[str, Any], keys: Iterable[str], where: str) -> None:
-    for key in table:
-        if key not in keys:
-            raise ConfigError(f"no key is called {key!r} here", where=f"{where}.{key}", mend=_guess(key, keys))
-
-
-def _guess(value: object, known: Iterable[str]) -> str:
-    known = list(known)
-    near = difflib.get_close_matches(str(value), known, n=1)
-    return f"did you mean {near[0]!r}?" if near else f"known are {', '.join(sorted(known))}"
-
-
-def _text(value: Any, where: str) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise ConfigError(
-            "a text is needed here", where=where, mend='write it between quotation marks, e.g. "bodycam-1"'
-        )
-    return value
-
-
 def _flag(value: Any, where: str) -> bool:
     if not isinstance(value, bool):
         raise ConfigError(f"{value!r} cannot be used here", where=where, mend="write true or false")
     return value
-
-
-def _number(value: Any, where: str, *, low: float, high: float, whole: bool = False) -> float:
-    fits = isinstance(value, int) or (isinstance(value, float) and not whole)
-    if isinstance(value, bool) or not fits or not low <= value <= high:
-        kind = "a whole number" if whole else "a number"
-        raise ConfigError(f"{value!r} cannot be used here", where=where, mend=f"write {kind} from {low:g} to {high:g}")
-    return float(value)
 
 
 def _instants_as_text(value: Any, where: str) -> Any:

@@ -183,9 +183,9 @@ def _judge_one(record: Evidence, at: datetime | None, where: str) -> tuple[froze
             )
         after = nothing if at is None or record.expires is None else frozenset({"prior_authorisation:48h"})
         return after, frozenset({"prior_authorisation"}), "came after the use began"
-    if at is None or record.issued is None:
+    if at is None or record.issued is None or delay is None:
         return nothing, nothing, "cannot be dated"
-    if record.issued > at:
+    if delay > timedelta():  # by its date or by its stated delay, whichever is longer
         return nothing, nothing, "is not issued yet"
     if record.type == "urgency_undertaking":
         counts = {f"{record.type}:{h}h" for h in UNDERTAKING_HOURS if at < _after(record.issued, timedelta(hours=h))}

@@ -24,6 +24,9 @@ class Operation:
             and tuples of bytes, text, uint8 arrays. It is never changed in place.
         opaque: what the call refers to and cannot be looked at here, in words: ``an S3 object``, ``a file id``. It
             makes the faces unknown, and a call that would have to be redacted is denied.
+        also: actions that the call does in any case, beside the one that it could be, e.g. ``emotion`` where a face is
+            enrolled and its expression read in one call. `Source.intent` does not narrow them away.
+        broken: why the adapter could not read the call, None where it could: it is refused then, and recorded.
     """
 
     name: str
@@ -31,3 +34,5 @@ class Operation:
     actions: Sequence[str | None]
     payload: Any = None
     opaque: Sequence[str] = ()
+    also: Sequence[str] = ()
+    broken: str | None = None

@@ -39,7 +39,7 @@ def passage(operation: Operation, refuse: Refuse = plain) -> Iterator[Any]:
 
     Raises what `refuse` makes of `Denied` or `GuardFault`; nothing was sent then.
     """
-    if covered(operation.service, operation.actions):
+    if _is_covered(operation):
         yield operation.payload
         return
     try:
@@ -54,7 +54,7 @@ def passage(operation: Operation, refuse: Refuse = plain) -> Iterator[Any]:
 @asynccontextmanager
 async def passage_async(operation: Operation, refuse: Refuse = plain) -> AsyncIterator[Any]:
     """As `passage`, without standing in the way of the event loop: judging waits for the detector and the disk."""
-    if covered(operation.service, operation.actions):
+    if _is_covered(operation):
         yield operation.payload
         return
     try:
@@ -66,6 +66,15 @@ async def passage_async(operation: Operation, refuse: Refuse = plain) -> AsyncIt
         yield payload
 
 
+def _is_covered(operation: Operation) -> bool:
+    """Whether it is a part of a call that was released: what it could be, and all that it does besides."""
+    if operation.broken is not None:
+        return False
+    return covered(operation.service, operation.actions) and all(
+        covered(operation.service, (action,)) for action in operation.also
+    )
+
+
 def _call(operation: Operation) -> Call:
     source = _source(operation)
     from guard.gate import Call
@@ -73,7 +82,14 @@ def _call(operation: Operation) -> Call:
     if None in operation.actions or "vlm_describe" in operation.actions:
         source.pixels_matter = True
     return Call(
-        source, operation.actions, operation.service, (operation.payload,), {}, operation.opaque, watching.check()
+        source,
+        operation.actions,
+        operation.service,
+        (operation.payload,),
+        {},
+        operation.opaque,
+        operation.broken or watching.check(),
+        also=operation.also,
     )
 
 

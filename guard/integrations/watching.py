@@ -89,14 +89,7 @@ class Watch:
     def verify(self) -> tuple[Coverage, ...]:
         """Looks at every hook, puts back what another tool removed, and says how each library stands."""
         with self._lock:
-            if self._adapters:
-                self._stand_first()
-            for adapter in self._adapters.values():
-                self._open.pop(adapter.name, None)
-                for name in sorted(adapter.modules):
-                    module = sys.modules.get(name)
-                    if module is not None and not _is_half_imported(module):
-                        self._bind(adapter, name, module)
+            self._put_back()
             return tuple(self._coverage(adapter) for adapter in self._adapters.values())
 
     def check(self) -> str | None:
@@ -106,7 +99,8 @@ class Watch:
         """
         self._judged += 1
         if self._judged % CHECK_EVERY == 0:
-            self.verify()
+            with self._lock:
+                self._put_back()
         if not self._open:
             return None
         name, why = next(iter(self._open.items()))
@@ -118,6 +112,18 @@ class Watch:
         return tuple(self._adapters)
 
     # ---- binding
+
+    def _put_back(self) -> None:
+        if self._adapters:
+            self._stand_first()
+        for adapter in self._adapters.values():
+            failed: list[ConfigError] = []
+            for name in sorted(adapter.modules):
+                module = sys.modules.get(name)
+                if module is not None and not _is_half_imported(module):
+                    failed += self._bind(adapter, name, module)
+            if not failed:  # until then it stays open: another thread may be asking
+                self._open.pop(adapter.name, None)
 
     def _stand_first(self) -> None:
         if sys.meta_path[:1] != [self._finder]:

@@ -26,7 +26,8 @@ class Entry:
         captured_ns: capture instant of the frame in nanoseconds since 1970 UTC, None where unknown.
         judged_under: ids of every source whose facts were judged.
         again: whether this call has been recorded before, so that this record takes the place of that one.
-        looked: whether `decision.faces` counts the faces in the call's own pictures, and not those of the open frame.
+        redactable: whether the call's pictures could have gone out without their faces; None = nobody looked at them,
+            and `decision.faces` counts those of the open frame.
         judged_facts: the facts of every source of `judged_under`, in that order, where there are several.
         judged_actions: every action that the call could be, where there are several; the decision is on the strictest.
         refused: why the call was refused although the decision allowed it (its record could not be written), else None.
@@ -34,7 +35,7 @@ class Entry:
 
     __slots__ = (
         "again", "at_ns", "captured_ns", "clock", "decision", "judged_actions", "judged_facts", "judged_under",
-        "looked", "refused", "settled",
+        "redactable", "refused", "settled",
     )  # fmt: skip
 
     def __init__(
@@ -46,7 +47,7 @@ class Entry:
         judged_under: Sequence[str | None] = (),
         *,
         again: bool = False,
-        looked: bool = False,
+        redactable: bool | None = None,
         judged_facts: Sequence[Facts] = (),
         judged_actions: Sequence[str | None] = (),
     ) -> None:
@@ -56,7 +57,7 @@ class Entry:
         self.captured_ns = captured_ns
         self.judged_under = judged_under
         self.again = again
-        self.looked = looked
+        self.redactable = redactable
         self.judged_facts = judged_facts
         self.judged_actions = judged_actions
         self.refused: str | None = None

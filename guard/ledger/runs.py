@@ -63,7 +63,7 @@ class Run:
             and last.judged_under == entry.judged_under
             and last.clock == entry.clock
             and last.enforced == entry.enforced
-            and last.looked == entry.looked
+            and last.redactable == entry.redactable
             and last.judged_facts == entry.judged_facts
             and last.judged_actions == entry.judged_actions
             and last.fault == entry.fault
@@ -117,7 +117,7 @@ class Run:
             policy_digest=decision.policy_digest,
             facts_digest=decision.facts.digest,
             enforced=first.enforced,
-            looked=first.looked,
+            redactable=first.redactable,
             judged_facts=[facts.digest for facts in first.judged_facts],
             judged_actions=list(first.judged_actions),
             latency_us=round(self._latency_us, 1),

@@ -20,9 +20,9 @@ import numpy as np
 from guard._imports import native
 from guard.errors import SourceError
 from guard.replay.clip import BrokeOff, Frame, is_address, printable
-from guard.replay.extent import missing_bytes
-from guard.replay.orientation import Matrix, matrix_of, swaps_sides, upright
 from guard.replay.patience import Impatient, within
+from guard.vision.extent import missing_bytes
+from guard.vision.orientation import Matrix, matrix_of, swaps_sides, upright
 
 with native("av"):
     import av

@@ -14,8 +14,19 @@ if TYPE_CHECKING:
     from guard.vision.payload import decode_picture, encode_like, is_unambiguous
     from guard.vision.picture import as_bgr
     from guard.vision.redaction import redact
+    from guard.vision.video import is_video, sample_video
 
-__all__ = ["Detector", "as_bgr", "bare", "decode_picture", "encode_like", "is_unambiguous", "redact"]
+__all__ = [
+    "Detector",
+    "as_bgr",
+    "bare",
+    "decode_picture",
+    "encode_like",
+    "is_unambiguous",
+    "is_video",
+    "redact",
+    "sample_video",
+]
 
 _HOMES = {
     "Detector": "detector",
@@ -24,7 +35,9 @@ _HOMES = {
     "decode_picture": "payload",
     "encode_like": "payload",
     "is_unambiguous": "payload",
+    "is_video": "video",
     "redact": "redaction",
+    "sample_video": "video",
 }
 
 

@@ -30,7 +30,7 @@ MAX_PIXELS = 100_000_000
 QUALITY = 95
 
 
-def decode_picture(data: bytes) -> Picture:
+def decode_picture(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Picture:
     """The picture in a JPEG, PNG or WebP file: uint8 H x W x 3, BGR.
 
     A JPEG's EXIF orientation is applied: the array is the picture as people, and services that honour the
@@ -38,11 +38,11 @@ def decode_picture(data: bytes) -> Picture:
     looked at too.
 
     Raises:
-        SourceError: another format, animated, truncated, damaged, or more than 100 megapixels.
+        SourceError: another format, animated, truncated, damaged, or more than `max_pixels`.
     """
     header = read_header(data)
-    limit = MAX_PIXELS // 10**6
-    if header.width * header.height > MAX_PIXELS:
+    limit = max_pixels // 10**6
+    if header.width * header.height > max_pixels:
         raise SourceError(
             f"the {header.kind} picture is {header.width} x {header.height}, more than {limit} megapixels",
             where="picture",

@@ -144,8 +144,8 @@ def test_faces_that_were_looked_for_are_enough(house, picture):
         house.ask(g, None, "openai", "no picture at all", object())
     with house.open(NAMING, detector=FakeDetector(), name="empty.toml") as g, g.source().frame(picture):
         house.ask(g, None, "openai", picture)
-    assert [(r["verdict"], r["faces"], r["looked"]) for r in read(house.ledger)] == [
-        ("redact", 1, True), ("deny", None, True), ("allow", 0, True),
+    assert [(r["verdict"], r["faces"], r["redactable"]) for r in read(house.ledger)] == [
+        ("redact", 1, True), ("deny", None, False), ("allow", 0, True),
     ]  # fmt: skip
     found = house.what_if(other)
     assert (found.unchanged, found.flips, dict(found.undecided)) == (3, [], {})
@@ -153,6 +153,16 @@ def test_faces_that_were_looked_for_are_enough(house, picture):
         ("redact", "allow", "door", ("HOUSE.naming",), 1),
         ("deny", "allow", "door", ("HOUSE.naming",), 1),
     ]
+
+
+def test_what_could_not_be_redacted_then_is_not_redacted_now(house, picture):
+    from guard.gate import Call
+
+    with house.open(NAMING) as g, g.source().frame(picture), pytest.raises(guard.Denied):
+        Call(g.source(), (None,), "openai", (picture,), {}, rewritable=False).pass_through()
+    (record,) = read(house.ledger)
+    assert (record["verdict"], record["faces"], record["redactable"]) == ("deny", 1, False)
+    assert house.what_if(RULE.format(id="other", action="vlm_identify", when="")).unchanged == 1
 
 
 def test_another_day_is_judged_where_one_is_named(house):

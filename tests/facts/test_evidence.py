@@ -206,6 +206,13 @@ def test_a_delay_written_by_hand_may_be_rounded_and_the_longer_one_counts() -> N
     assert standing({"type": "urgency_request", "issued": "2026-06-02T12:00:00Z", "delay_hours": 24.005}).spent
 
 
+def test_a_record_that_states_a_delay_came_after_the_use_began_whatever_its_rounded_date_says() -> None:
+    late = {"type": "case_approval", **YEAR, "issued": "2026-06-01T12:00:00Z"}
+    assert standing(late).held == {"case_approval"}
+    assert standing({**late, "delay_hours": 0}).held == {"case_approval"}
+    assert standing({**late, "delay_hours": 0.001}).held == set()
+
+
 def test_the_boundaries_are_all_the_instants_at_which_a_standing_changes() -> None:
     record = {
         "use": {"at": None},

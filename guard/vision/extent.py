@@ -1,4 +1,4 @@
-"""Does a clip on disk end before its own header says it should?
+"""Does a clip end before its own header says it should?
 
 FFmpeg reads a cut-off file to its end and stops without an error, so a recording that lost its second half
 would look like a short one. The three container families below state their own length; what they state is
@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["missing_bytes"]
+__all__ = ["missing_bytes", "missing_in"]
 
 _EBML = b"\x1a\x45\xdf\xa3"
 _SEGMENT = b"\x18\x53\x80\x67"
@@ -26,17 +26,21 @@ def missing_bytes(path: Path) -> int:
 
     Raises `OSError` where the file cannot be read.
     """
-    size = os.stat(path).st_size
     with open(path, "rb") as file:
-        head = file.read(12)
-        if head[4:8] in _BOX_TYPES:
-            end = _end_of_boxes(file, size)
-        elif head[:4] == _EBML:
-            end = _end_of_segment(file)
-        elif head[:4] in (b"RIFF", b"RF64"):
-            end = _end_of_riff(file, size)
-        else:
-            end = size
+        return missing_in(file, os.stat(path).st_size)
+
+
+def missing_in(file: BinaryIO, size: int) -> int:
+    """As `missing_bytes`, for an open file of `size` bytes, read from its beginning."""
+    head = file.read(12)
+    if head[4:8] in _BOX_TYPES:
+        end = _end_of_boxes(file, size)
+    elif head[:4] == _EBML:
+        end = _end_of_segment(file)
+    elif head[:4] in (b"RIFF", b"RF64"):
+        end = _end_of_riff(file, size)
+    else:
+        end = size
     return max(0, end - size)
 
 

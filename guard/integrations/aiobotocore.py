@@ -1,0 +1,73 @@
+"""aiobotocore (and aioboto3 on it): its client is botocore's with coroutines, and is judged in the same three places.
+
+Its endpoint inherits botocore's entry, which `guard.integrations.botocore` hooks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+from guard.integrations import aws
+from guard.integrations.hooks import Adapter, Hook
+from guard.integrations.passage import passage_async
+from guard.integrations.translations.parts import replaced
+
+__all__ = ["ADAPTER"]
+
+
+def _call(original: Callable[..., Any]) -> Callable[..., Any]:
+    async def make_api_call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if not aws.is_judged(self.meta.service_model):
+            return await original(self, *args, **kwargs)
+        async with AsyncExitStack() as release:
+            with aws.spanning(self, release):
+                return await original(self, *args, **kwargs)
+
+    return make_api_call
+
+
+def _parameters(original: Callable[..., Any]) -> Callable[..., Any]:
+    async def emit_api_params(self: Any, api_params: Any, operation_model: Any, context: Any) -> Any:
+        params = await original(self, api_params=api_params, operation_model=operation_model, context=context)
+        if not aws.is_judged(operation_model.service_model):
+            return params
+        presigned = bool(context and context.get("is_presign_request"))
+        operation, params = aws.read_call(operation_model, params, self.meta.endpoint_url, presigned=presigned)
+        span = None if presigned else aws.current_span(self)
+        if operation is not None:
+            through = passage_async(operation, aws.refusal(operation_model.name, self.exceptions))
+            if span is None:  # only asked for: nothing is sent in here
+                async with through as payload:
+                    return replaced(params, payload)
+            params = replaced(params, await span.release.enter_async_context(through))
+        if span is not None:
+            span.is_judged = True
+        return params
+
+    return emit_api_params
+
+
+def _serialized(original: Callable[..., Any]) -> Callable[..., Any]:
+    async def convert_to_request_dict(self: Any, *args: Any, **kwargs: Any) -> Any:
+        request = await original(self, *args, **kwargs)
+        span = aws.current_span(self)
+        if span is not None:
+            span.remember(request)
+        return request
+
+    return convert_to_request_dict
+
+
+ADAPTER = Adapter(
+    name="aiobotocore",
+    distributions=("aiobotocore",),
+    supported=">=2.6",
+    hooks=(
+        Hook("aiobotocore.client", "AioBaseClient._make_api_call", _call),
+        Hook("aiobotocore.client", "AioBaseClient._emit_api_params", _parameters),
+        Hook("aiobotocore.client", "AioBaseClient._convert_to_request_dict", _serialized),
+    ),
+    note="as boto3",
+)

@@ -1,0 +1,104 @@
+"""boto3 and botocore: Rekognition's face operations, and pictures that are handed to models of Bedrock."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+from guard.integrations import aws
+from guard.integrations.hooks import Adapter, Hook
+from guard.integrations.operation import Operation
+from guard.integrations.passage import passage, passage_async
+from guard.integrations.refusals import Refuse
+from guard.integrations.translations.parts import replaced
+
+__all__ = ["ADAPTER"]
+
+
+def _call(original: Callable[..., Any]) -> Callable[..., Any]:
+    def make_api_call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if not aws.is_judged(self.meta.service_model):
+            return original(self, *args, **kwargs)
+        with ExitStack() as release, aws.spanning(self, release):
+            return original(self, *args, **kwargs)
+
+    return make_api_call
+
+
+def _parameters(original: Callable[..., Any]) -> Callable[..., Any]:
+    def emit_api_params(self: Any, api_params: Any, operation_model: Any, context: Any) -> Any:
+        params = original(self, api_params=api_params, operation_model=operation_model, context=context)
+        if not aws.is_judged(operation_model.service_model):
+            return params
+        presigned = bool(context and context.get("is_presign_request"))
+        operation, params = aws.read_call(operation_model, params, self.meta.endpoint_url, presigned=presigned)
+        span = None if presigned else aws.current_span(self)
+        if operation is not None:
+            through = passage(operation, aws.refusal(operation_model.name, self.exceptions))
+            if span is None:  # only asked for: nothing is sent in here
+                with through as payload:
+                    return replaced(params, payload)
+            params = replaced(params, span.release.enter_context(through))
+        if span is not None:
+            span.is_judged = True
+        return params
+
+    return emit_api_params
+
+
+def _serialized(original: Callable[..., Any]) -> Callable[..., Any]:
+    def convert_to_request_dict(self: Any, *args: Any, **kwargs: Any) -> Any:
+        request = original(self, *args, **kwargs)
+        span = aws.current_span(self)
+        if span is not None:
+            span.remember(request)
+        return request
+
+    return convert_to_request_dict
+
+
+def _sent(original: Callable[..., Any]) -> Callable[..., Any]:
+    def make_request(self: Any, operation_model: Any, request_dict: Any) -> Any:
+        if not aws.is_judged(operation_model.service_model):
+            return original(self, operation_model, request_dict)
+        span = aws.current_span()
+        if span is not None and span.is_for(request_dict):
+            return original(self, operation_model, request_dict)
+        operation = aws.read_request(operation_model, request_dict, self.host)
+        if operation is None:
+            return original(self, operation_model, request_dict)
+        refuse = aws.refusal(operation_model.name)
+        if inspect.iscoroutinefunction(self._send_request):  # aiobotocore's endpoint inherits this method
+            return _sent_later(original, (self, operation_model, request_dict), operation, refuse, span)
+        if span is not None:
+            span.release.close()  # this is not what was judged
+        with passage(operation, refuse) as payload:
+            return original(self, operation_model, aws.request_with(operation_model, request_dict, payload))
+
+    return make_request
+
+
+async def _sent_later(
+    original: Callable[..., Any], call: Sequence[Any], operation: Operation, refuse: Refuse, span: aws.Span | None
+) -> Any:
+    endpoint, model, request = call
+    if span is not None:
+        await span.release.aclose()
+    async with passage_async(operation, refuse) as payload:
+        return await original(endpoint, model, aws.request_with(model, request, payload))
+
+
+ADAPTER = Adapter(
+    name="boto3",
+    distributions=("boto3", "botocore"),
+    supported=">=1.31",
+    hooks=(
+        Hook("botocore.client", "BaseClient._make_api_call", _call),
+        Hook("botocore.client", "BaseClient._emit_api_params", _parameters),
+        Hook("botocore.client", "BaseClient._convert_to_request_dict", _serialized),
+        Hook("botocore.endpoint", "Endpoint.make_request", _sent),
+    ),
+    note="what an event handler puts into a request that is built already, and models behind a SageMaker endpoint",
+)
