@@ -120,6 +120,7 @@ class Seen:
                     self._faces = self.source.find_faces(picture)
                 except GuardError as error:
                     self._fault = error
+                    self.source.tally.unjudged(None)
                     log.error("source %s: the detector failed, faces unknown: %s", self.source.id, error)
                 self.timings["detect"] = (time.perf_counter_ns() - start) / 1000
         return self._faces
@@ -146,6 +147,7 @@ class Seen:
         self.entered_ns = time.monotonic_ns()
         self.outer = _current.get()
         _remember_origin(self.image, self.source)
+        self.source.tally.opened(self.index)
         if self.source.every_frame:
             self.detect()
         self._token = _current.set(self)

@@ -179,7 +179,9 @@ class Call:
 
     def approval(self, *, sealed: bool) -> Approval:
         """What the release covers while the call runs; see `guard.approvals`."""
-        return Approval(self.service, self.judged_actions, sealed=sealed)
+        return Approval(
+            self.service, self.judged_actions, sealed=sealed, ended=[judge.tally.ended for judge in self.judges]
+        )
 
     def _is_overtaken(self) -> bool:
         """Whether another policy came into force since this call was judged: the decision is void then."""

@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from guard.attendance import Attendance
 from guard.clock import Clock
 from guard.config import Config, SourceConfig, load_config
 from guard.errors import ConfigError, GuardError, GuardFault
@@ -46,6 +47,7 @@ class Guard:
         policy_digest: sha256 over the packs in use; it stands in every decision.
         ledger: where attempted calls are recorded.
         clock: the clock that selects the version of every rule.
+        attendance: keeps which spans of each source were watched, None where there is no record.
         watch: whom it tells what it does, None where nobody is told (`guard.telemetry`).
     """
 
@@ -71,6 +73,7 @@ class Guard:
         self._detector = detector
         self._lock = threading.Lock()
         self._closed = False
+        self.attendance = None if isinstance(ledger, NullLedger) else Attendance(ledger, clock.machine)
         self._sources = {id: Source(self, source) for id, source in config.sources.items()}
 
     @cached_property
@@ -201,6 +204,8 @@ class Guard:
     def close(self) -> None:
         """Writes what is left of the record. Calls made later are refused."""
         self._closed = True
+        if self.attendance is not None:
+            self.attendance.close()
         self.ledger.close()
 
     def __enter__(self) -> Guard:
