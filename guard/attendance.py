@@ -130,7 +130,7 @@ class Attendance:
         self._thread: threading.Thread | None = None
         self._name = os.urandom(4).hex()
         self._last: tuple[int, float] | None = None
-        self._failing = False
+        self._said: str | None = None
         _all.add(self)
 
     def tally(self, source: str | None) -> Tally:
@@ -174,19 +174,17 @@ class Attendance:
                 try:
                     self._count(tally, reading, now_s, stopped=stopped, last=last)
                 except Exception as error:  # noqa: BLE001 - a span that is missing says by itself that nobody counted
-                    self._say(error)
-                else:
-                    self._failing = False
+                    self._say(str(error))
             self._last = (reading[0], now_s)
 
     def _run(self) -> None:
         while not self._stop.wait(TICK_SECONDS):
             self.tick()
 
-    def _say(self, error: Exception) -> None:
-        if not self._failing:
+    def _say(self, error: str) -> None:
+        if self._said != error:
             log.error("spans cannot be written, so the record will say that nobody watched: %s", error)
-        self._failing = True
+        self._said = error
 
     def _was_stopped(self, now_ns: int, now_s: float) -> bool:
         """Whether this process was stopped, or the clock set, since the last tick."""

@@ -244,7 +244,12 @@ def load(
         detector = _shipped_detector(only_checked=isinstance(ledger, NullLedger))
     if ledger is None or isinstance(ledger, (str, Path)):
         file = ledger or config.ledger or config.path.parent / "decisions.db"
-        ledger = Ledger(file)
+        ledger = Ledger(
+            file,
+            key=config.ledger_key,
+            checkpoint_records=config.checkpoint_records,
+            checkpoint_seconds=config.checkpoint_seconds,
+        )
     ledger.describe(engine.digest, engine.statement())
     told = None
     if not isinstance(ledger, NullLedger):

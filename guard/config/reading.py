@@ -27,7 +27,7 @@ _FACT_GROUPS = ("operator", "place", "capture", "use", "gallery", "subject", "ev
 _SOURCE_KEYS = ("id", "detect", "min_face_px", "face_score", "max_age_s", *_FACT_GROUPS)
 _TABLES = {
     "policy": ("packs", "base", "extra", "mode", "bundle", "public_key"),
-    "ledger": ("path",),
+    "ledger": ("path", "key", "checkpoint_seconds", "checkpoint_records"),
     "telemetry": ("sources",),
 }
 _TOP = ("policy", "operator", "source", "services", "ledger", "telemetry", "gateway")
@@ -56,7 +56,7 @@ class SourceConfig:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """A whole `guard.toml`. Paths are absolute; `ledger` is None where the file names none.
+    """A whole `guard.toml`. Paths are absolute; `ledger` is None where the file names none, `ledger_key` as well.
 
     `settings` are `[policy] base`, `extra` and `mode`. Where `bundle` is set, the packs in use are those that it lists,
     signed with the key to `public_key`. `label_sources` is `[telemetry] sources`: whether metrics name the source.
@@ -73,6 +73,9 @@ class Config:
     public_key: Path | None = None
     label_sources: bool = False
     gateway: GatewayConfig | None = None
+    ledger_key: Path | None = None
+    checkpoint_seconds: float = 60.0
+    checkpoint_records: int = 1000
 
 
 def load_config(path: Path | str) -> Config:
@@ -97,6 +100,19 @@ def load_config(path: Path | str) -> Config:
         label_sources=_flag(_table(table, "telemetry", name).get("sources", False), f"{name}: telemetry.sources"),
         gateway=read_gateway(gateway, path.parent, sources, services, f"{name}: gateway") if gateway else None,
         **_signed(policy, path.parent, f"{name}: policy"),
+        ledger_key=_path(ledger, "key", path.parent, f"{name}: ledger"),
+        checkpoint_seconds=number(
+            ledger.get("checkpoint_seconds", 60), f"{name}: ledger.checkpoint_seconds", low=0.1, high=86_400
+        ),
+        checkpoint_records=int(
+            number(
+                ledger.get("checkpoint_records", 1000),
+                f"{name}: ledger.checkpoint_records",
+                low=1,
+                high=1_000_000,
+                whole=True,
+            )
+        ),
     )
 
 

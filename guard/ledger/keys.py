@@ -26,10 +26,11 @@ def key_beside(ledger: Path) -> Path:
     return ledger.with_name(ledger.name + ".key")
 
 
-def signing_key(ledger: Path, file: Path | None = None) -> Ed25519PrivateKey:
-    """The private key: of `file`, of the environment, or the one beside the ledger, made where it is absent.
+def signing_key(ledger: Path, file: Path | None = None, *, make: bool = True) -> Ed25519PrivateKey:
+    """The private key: of `file`, of the environment, or the one beside the ledger.
 
-    Writes the public half beside the ledger. Raises `LedgerError` where a key cannot be read or made.
+    With `make`, the one beside the ledger is made where it is absent, and the public half written there too. Raises
+    `LedgerError` where a key cannot be read or made.
     """
     named = os.environ.get(ENVIRONMENT)
     if file is not None:
@@ -38,10 +39,11 @@ def signing_key(ledger: Path, file: Path | None = None) -> Ed25519PrivateKey:
         key = _private(named.encode(), f"environment variable {ENVIRONMENT}")
     else:
         beside = key_beside(ledger)
-        if not beside.exists():
+        if make and not beside.exists():
             _make(beside, ledger)
         key = _private(_read(beside), str(beside))
-    _export(key, ledger.with_name(ledger.name + ".pub"))
+    if make:
+        _export(key, ledger.with_name(ledger.name + ".pub"))
     return key
 
 

@@ -16,7 +16,8 @@ class Span(Leaf, tag="span"):
     Attributes:
         at, until: its ends by the machine's clock; `clock` is ``disbelieved`` where that was not believed.
         state: ``watched``, or ``silent`` where the process ran and no frame came.
-        frames: how many frames were opened; `frame` and `last_frame` are the caller's numbers: of its first one, the last so far.
+        frames: how many frames were opened; `frame` and `last_frame` are the caller's numbers of the first one, and of
+            the last so far.
         dropped: how many numbers are missing between them: frames that the caller had and did not open.
         unjudged: frames whose faces are unknown, since the detector failed or was given no picture.
         returned, raised: released calls that came back, and that ended in an exception of the callee.

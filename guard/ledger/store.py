@@ -21,6 +21,14 @@ __all__ = ["Store"]
 
 _BATCH = 1000
 
+# What a later record takes the place of goes with it, so that it does not count again.
+_OLD = """
+SELECT seq FROM leaves WHERE body IS NOT NULL AND json_extract(body, '$.until') < :before
+UNION
+SELECT supersedes FROM leaves WHERE supersedes IS NOT NULL AND json_extract(body, '$.until') < :before
+ORDER BY 1
+"""
+
 
 class Store:
     """A ledger file, open for writing by one thread at a time. After a method that failed, `close` undoes the rest.
@@ -136,6 +144,31 @@ class Store:
             (self.size, b"".join(self._tree.peaks), self.sealed),
         )
         self._connection.execute("COMMIT")
+
+    def signers(self) -> set[str]:
+        """The verifier keys of every session that has opened this ledger."""
+        query = "SELECT json_extract(body, '$.key') FROM leaves WHERE kind <> 'call' AND kind = 'opened'"
+        return {key for (key,) in self._connection.execute(query)}
+
+    def blank(self, before: str) -> tuple[list[int], int]:
+        """Removes every statement that ended before an instant, hashes left; gives their `seq` and how many calls."""
+        old = [seq for (seq,) in self._connection.execute(_OLD, {"before": before})]
+        calls = 0
+        self._connection.execute("PRAGMA secure_delete = ON")
+        for at in range(0, len(old), 500):
+            some = old[at : at + 500]
+            among = f"WHERE seq IN ({','.join('?' * len(some))})"
+            count = f"SELECT sum(json_extract(body, '$.count')) FROM leaves {among} AND kind = 'call'"
+            calls += self._connection.execute(count, some).fetchone()[0] or 0
+            self._connection.execute(f"UPDATE leaves SET body = NULL {among}", some)
+        return old, calls
+
+    def clear_log(self, *, shrink: bool) -> bool:
+        """Empties the write-ahead log; says whether that succeeded. With `shrink` the file is written anew first."""
+        if shrink:
+            self._connection.execute("VACUUM")
+        busy = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        return not busy
 
     def tidy(self) -> None:
         """Moves what is in the write-ahead log to the file, as far as no reader is in the way.
