@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -50,8 +51,6 @@ def test_a_release_is_on_disk_when_record_returns(tmp_path: Path):
 
 
 def test_denials_are_committed_within_a_second_without_waiting_for_anybody(tmp_path: Path):
-    import time
-
     path = tmp_path / "d.db"
     with Ledger(path) as ledger:
         ledger.record(entry(1))
@@ -331,3 +330,23 @@ def test_killed_at_any_instant_every_release_has_its_row(tmp_path: Path, seed: i
 
 def _root() -> str:
     return str(Path(__file__).resolve().parents[2])
+
+
+def test_the_lag_is_the_age_of_the_oldest_entry_that_is_not_on_disk(tmp_path: Path):
+    path = tmp_path / "d.db"
+    blocker = sqlite3.connect(path, isolation_level=None)
+    with Ledger(path) as ledger:
+        assert ledger.lag_s() == 0.0
+        ledger.record(entry(1, "allow"))
+        assert ledger.lag_s() == 0.0
+        blocker.execute("BEGIN IMMEDIATE")
+        ledger.record(entry(2))
+        time.sleep(0.3)
+        ledger.record(entry(3))
+        assert 0.3 <= ledger.lag_s() < 30
+        blocker.execute("COMMIT")
+        ledger.flush()
+        assert ledger.lag_s() == 0.0
+        ledger.record(entry(4))
+        assert 0.0 <= ledger.lag_s() < 0.3
+    blocker.close()
