@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from guard.facts import Decision, Faces, Facts, Reason, Verdict
     from guard.guard import Guard, load
     from guard.integrations import install, uninstall, verify
+    from guard.integrations.galleries import gallery
     from guard.source import Source
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "SourceError",
     "Verdict",
     "__version__",
+    "gallery",
     "install",
     "load",
     "uninstall",
@@ -51,6 +53,7 @@ _LAZY = {
     "Reason": "guard.facts",
     "Source": "guard.source",
     "Verdict": "guard.facts",
+    "gallery": "guard.integrations.galleries",
     "install": "guard.integrations",
     "load": "guard.guard",
     "uninstall": "guard.integrations",

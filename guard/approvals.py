@@ -10,10 +10,14 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar, Token
 
-__all__ = ["Approval", "covered"]
+__all__ = ["Approval", "covered", "is_running", "uncovered"]
+
+_running: dict[int, str] = {}
+"""The service of every approval of this process whose call runs, by its identity."""
 
 _current: ContextVar[Approval | None] = ContextVar("guard_approval", default=None)
 
@@ -52,10 +56,12 @@ class Approval:
         self._owner = _here()
         self.outer = _current.get()
         self._token = _current.set(self)
+        _running[id(self)] = self.service
         return self
 
     def __exit__(self, *exc: object) -> None:
         self._owner = None
+        _running.pop(id(self), None)
         for tell in self._ended:
             tell(exc[0] is None)
         token, self._token = self._token, None
@@ -91,6 +97,32 @@ def covered(service: str, actions: Sequence[str | None]) -> bool:
     return False
 
 
+def is_running(services: frozenset[str]) -> bool:
+    """Whether the running code is part of a call to one of these services that was released or looked at.
+
+    Less strict than `covered`, for connections: they are made in tasks of their own, and names are resolved in worker
+    threads, which know nothing of the call that waits for them.
+    """
+    approval = _current.get()
+    while approval is not None:
+        if approval._owner is not None and approval._owner[0] == os.getpid() and approval.service in services:
+            return True
+        approval = approval.outer
+    target = getattr(threading.current_thread(), "_target", None)
+    in_pool = getattr(target, "__module__", None) == "concurrent.futures.thread"
+    return in_pool and not services.isdisjoint(list(_running.values()))
+
+
+@contextmanager
+def uncovered() -> Iterator[None]:
+    """Runs the block as if nothing around it were released: for what is not the call that was judged."""
+    token = _current.set(None)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
 def _here() -> tuple[int, int, int]:
     """The running process, thread and task."""
     asyncio = sys.modules.get("asyncio")
@@ -101,3 +133,7 @@ def _here() -> tuple[int, int, int]:
         except RuntimeError:
             task = None
     return os.getpid(), threading.get_ident(), id(task)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_running.clear)

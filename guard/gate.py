@@ -179,9 +179,10 @@ class Call:
 
     def approval(self, *, sealed: bool) -> Approval:
         """What the release covers while the call runs; see `guard.approvals`."""
-        return Approval(
-            self.service, self.judged_actions, sealed=sealed, ended=[judge.tally.ended for judge in self.judges]
-        )
+        # A library below knows no more of a call that names nothing than this one did: the intent is the same there.
+        unnamed = (None,) if None in self.actions else ()
+        ended = [judge.tally.ended for judge in self.judges]
+        return Approval(self.service, (*self.judged_actions, *unnamed), sealed=sealed, ended=ended)
 
     def _is_overtaken(self) -> bool:
         """Whether another policy came into force since this call was judged: the decision is void then."""

@@ -12,19 +12,25 @@ from guard.config.values import guess, known, number, text
 from guard.errors import ConfigError
 from guard.facts import SERVICES
 
-__all__ = ["GatewayConfig", "Listener", "Shape", "Upstream", "read_gateway"]
+__all__ = ["SIGNED", "GatewayConfig", "Listener", "Shape", "Upstream", "read_gateway"]
 
 Role = Literal["proxy", "check", "status"]
-Shape = Literal["rekognition", "azure_face", "azure_openai", "openai"]
+Shape = Literal["rekognition", "bedrock", "azure_face", "azure_openai", "openai", "anthropic", "google"]
 
 _SERVICE_OF: Mapping[Shape, str] = {
-    "rekognition": "rekognition_other",
+    "rekognition": "rekognition_compare",
+    "bedrock": "other",
     "azure_face": "azure_face",
     "azure_openai": "azure_openai",
     "openai": "openai",
+    "anthropic": "anthropic",
+    "google": "google",
 }
-_MAY_BE_ANOTHER_S: tuple[Shape, ...] = ("openai", "azure_openai")
-"""Many servers speak OpenAI's language."""
+SIGNED: tuple[Shape, ...] = ("rekognition", "bedrock")
+"""Requests whose signature covers host, path and body."""
+
+_MAY_BE_ANOTHER_S: tuple[Shape, ...] = ("openai", "azure_openai", "anthropic")
+"""Many servers speak the language of these."""
 
 _KEYS = ("deadline_s", "read_s", "max_body_bytes", "max_requests", "workers", "clients", "listener", "upstream")
 _LISTENER_KEYS = ("bind", "serves", "certificate", "key", "client_ca", "source_header", "trusted")
@@ -202,7 +208,7 @@ def _upstream(entry: Mapping[str, Any], services: Mapping[str, str], where: str)
     match = text(entry.get("match"), f"{where}.match").lower()
     if match.startswith("/"):
         match = f"/{match.strip('/')}"
-        if shape == "rekognition":
+        if shape in SIGNED:
             raise ConfigError(
                 "a request to AWS is signed with its path, so no prefix can be taken off",
                 where=f"{where}.match",
@@ -251,7 +257,7 @@ def _fits_together(listeners: tuple[Listener, ...], upstreams: tuple[Upstream, .
     if not upstreams:
         raise ConfigError("nothing stands behind it", where=where, mend="add a [[gateway.upstream]]")
     for kind, values in (
-        ("listeners bind", [listener.bind for listener in listeners]),
+        ("listeners bind", [listener.bind for listener in listeners if not listener.bind.endswith(":0")]),
         ("upstreams match", [upstream.match for upstream in upstreams]),
     ):
         twice = next((value for value in values if values.count(value) > 1), None)

@@ -9,7 +9,7 @@ from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
-from guard.config import GatewayConfig, Listener, Upstream
+from guard.config import SIGNED, GatewayConfig, Listener, Upstream
 from guard.gateway.judging import Judge, Released
 from guard.gateway.metrics import Metrics
 from guard.gateway.naming import named_source
@@ -140,7 +140,7 @@ class Door:
         try:
             with self._limits:
                 received = await self._read(receive, heading, upstream, source)
-                rewritable = self._rewrites and upstream.shape != "rekognition"
+                rewritable = self._rewrites and upstream.shape not in SIGNED
                 return received, await self._judge.judge(received, upstream, source, rewritable=rewritable)
         except _TooMany:
             why = f"{self._config.max_requests} requests are being judged already"

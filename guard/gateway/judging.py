@@ -9,18 +9,22 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from guard.config import GatewayConfig, Upstream
 from guard.errors import Denied, GuardFault
+from guard.facts import Verdict
 from guard.gateway.metrics import Metrics
 from guard.gateway.received import Received
 from guard.gateway.refusals import Refused
-from guard.gateway.translating import Unreadable, operation_of, rewritten, unknown_operation
+from guard.gateway.translating import Asked, Unreadable, translate, unknown_operation
 from guard.guard import Guard
-from guard.integrations import Operation
+from guard.integrations.bodies import Body
 from guard.integrations.judging import attempt
 from guard.source import Source
+
+if TYPE_CHECKING:
+    from guard.gate import Call
 
 __all__ = ["Judge", "Released"]
 
@@ -154,55 +158,52 @@ class Judge:
     def _judge(
         self, received: Received, upstream: Upstream, source: Source | None, *, rewritable: bool, ticket: _Ticket
     ) -> Released:
-        operation, broken = _translated(received, upstream)
+        asked, broken = _translated(received, upstream)
         if source is None:
             broken = NAMELESS
         if ticket.is_late:
             broken = self._too_late
-        if operation is None:
+        if asked.operation is None:
             if broken is not None or not ticket.release():
                 raise Refused(broken or self._too_late, kind="source" if source is None else "deadline")
             return Released("untouched", received.body)
-        return self._decide(operation, received, self._source(source), broken, rewritable=rewritable, ticket=ticket)
-
-    def _decide(
-        self,
-        operation: Operation,
-        received: Received,
-        source: Source,
-        broken: str | None,
-        *,
-        rewritable: bool,
-        ticket: _Ticket,
-    ) -> Released:
-        call = attempt(operation, source, rewritable=rewritable, broken=broken)
+        call = attempt(asked.operation, self._source(source), rewritable=rewritable, broken=broken)
         try:
             (payload,), _ = call.pass_through()
         except (Denied, GuardFault) as error:
             raise Refused.by(error, kind="source" if broken == NAMELESS else None) from None
-        try:
-            body = received.body if payload is operation.payload else rewritten(received, payload)
-        except Exception as error:
-            log.exception("the judged parts could not be put back into the request")
-            why = f"the judged parts could not be put back: {type(error).__name__}: {error}"
-            raise Refused.by(call.withdraw(why)) from error
-        if body != received.body and not rewritable:
-            raise Refused.by(call.withdraw("a picture in it would have to be written anew, and it cannot be rewritten"))
+        body = received.body
+        if payload is not asked.operation.payload:
+            body = _rewritten(call, asked, payload)
         if not ticket.release():
             raise Refused.by(call.withdraw(self._too_late), kind="deadline")
-        redacted = call.decision is not None and call.decision.verdict.value == "redact"
+        redacted = call.decision is not None and call.decision.verdict is Verdict.REDACT
         return Released("redact" if redacted else "allow", body, call.id)
 
 
-def _translated(received: Received, upstream: Upstream) -> tuple[Operation | None, str | None]:
-    """The operation, and why it is refused whatever the policy says."""
+def _translated(received: Received, upstream: Upstream) -> tuple[Asked, str | None]:
+    """What is asked, and why it is refused whatever the policy says."""
     try:
-        return operation_of(received, upstream), None
+        return translate(received, upstream), None
     except Unreadable as error:
-        return unknown_operation(upstream), f"the request cannot be judged: {error}"
+        why = str(error)
     except Exception as error:
         log.exception("a request shaped %s could not be translated", upstream.shape)
-        return unknown_operation(upstream), f"the request cannot be judged: {type(error).__name__}: {error}"
+        why = f"{type(error).__name__}: {error}"
+    return Asked(unknown_operation(upstream), Body(received.body)), f"the request cannot be judged: {why}"
+
+
+def _rewritten(call: Call, asked: Asked, payload: Any) -> bytes:
+    """The body with what may go out in its place. Raises `Refused` where it cannot be put there."""
+    try:
+        body = asked.body.with_payload(payload)
+    except Exception as error:
+        log.exception("the judged parts could not be put back into the request")
+        why = f"the judged parts could not be put back: {type(error).__name__}: {error}"
+        raise Refused.by(call.withdraw(why)) from error
+    if body != asked.body.sent and not call.rewritable:
+        raise Refused.by(call.withdraw("a picture in it would have to be written anew, and it cannot be rewritten"))
+    return body
 
 
 def _heard(verdict: asyncio.Future[Any]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from guard.config import Shape
+from guard.config import SIGNED, Shape
 from guard.errors import Denied, GuardFault
 
 __all__ = ["DECISION_HEADER", "RECORD_HEADER", "Refused", "refusal_response"]
@@ -53,13 +53,16 @@ def refusal_response(refused: Refused, shape: Shape | None) -> Response:
     """The answer, such that the service's own SDK raises its own error for a forbidden call, and does not retry it."""
     content = json.dumps(_BODIES.get(shape, _openai)(refused), ensure_ascii=True).encode()
     kind = "application/x-amz-json-1.1" if shape == "rekognition" else "application/json"
+    is_amazon = shape in SIGNED
     headers = {DECISION_HEADER: refused.decision, "cache-control": "no-store"}
     # OpenAI's clients heed the first, everybody's the second.
     headers |= {"retry-after": "1"} if refused.status == OVERLOADED else {"x-should-retry": "false"}
     if refused.record is not None:
         headers[RECORD_HEADER] = refused.record
-        if shape == "rekognition":
+        if is_amazon:
             headers["x-amzn-requestid"] = refused.record
+    if is_amazon:
+        headers["x-amzn-errortype"] = "AccessDeniedException"
     if refused.status == TOO_LARGE:
         headers["connection"] = "close"
     return Response(content, refused.status, headers, kind)
@@ -84,9 +87,20 @@ def _openai(refused: Refused) -> dict[str, Any]:
     }
 
 
+def _anthropic(refused: Refused) -> dict[str, Any]:
+    return {"type": "error", "error": {"type": "permission_error", "message": refused.why}}
+
+
+def _google(refused: Refused) -> dict[str, Any]:
+    return {"error": {"code": refused.status, "message": refused.why, "status": "PERMISSION_DENIED"}}
+
+
 _BODIES: Mapping[Shape | None, Callable[[Refused], dict[str, Any]]] = {
     "rekognition": _amazon,
+    "bedrock": _amazon,
     "azure_face": _azure,
     "azure_openai": _openai,
     "openai": _openai,
+    "anthropic": _anthropic,
+    "google": _google,
 }

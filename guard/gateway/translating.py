@@ -2,34 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from guard.config import Shape, Upstream
-from guard.gateway.received import Received, values
+from guard.facts import VLM_SERVICES
+from guard.gateway.received import Received
 from guard.gateway.upstreams import forwarded_target
 from guard.integrations import Operation
-from guard.integrations.translations import azure_face, openai, parts, rekognition
+from guard.integrations.bodies import Body
+from guard.integrations.endpoints import Request, recognise
+from guard.integrations.translations import rekognition
 
-__all__ = ["Unreadable", "operation_of", "rewritten", "unknown_operation"]
+__all__ = ["Asked", "Unreadable", "translate", "unknown_operation"]
 
-
-_READING = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
-
-_UNREADABLE_FILE = b"\0"
-"""Stands for a form or an upload: its parts can be cut in more than one way, so no picture in it counts as seen."""
+_HOSTS: Mapping[Shape, str] = {
+    "rekognition": "rekognition.us-east-1.amazonaws.com",
+    "bedrock": "bedrock-runtime.us-east-1.amazonaws.com",
+    "azure_face": "faces.cognitiveservices.azure.com",
+    "azure_openai": "models.openai.azure.com",
+    "openai": "api.openai.com",
+    "anthropic": "api.anthropic.com",
+    "google": "generativelanguage.googleapis.com",
+}
+"""A host of each service, by which a request is recognised: an upstream may go by any name."""
 
 
 class Unreadable(Exception):
     """The request cannot be translated, so it cannot be judged; says why."""
 
 
-def operation_of(received: Received, upstream: Upstream) -> Operation | None:
-    """The operation; None for a request that carries no picture or reference to one and is no face operation.
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A translated request.
 
-    Raises `Unreadable` for what a service of that shape could understand and this cannot.
+    Attributes:
+        operation: None for a request that carries no picture or reference to one and is no face operation.
+        body: into which what may go out is put.
     """
-    return _TRANSLATE[upstream.shape](received, upstream)
+
+    operation: Operation | None
+    body: Body
+
+
+def translate(received: Received, upstream: Upstream) -> Asked:
+    """What the request asks. Raises `Unreadable` for what the service could understand and this cannot."""
+    # Of a header that is given twice the last counts here; those that matter were refused before.
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in received.headers if name != b"host"}
+    target = forwarded_target(upstream, received.target)
+    found = recognise(Request(received.method, f"https://{_HOSTS[upstream.shape]}{target}", headers, received.body))
+    if found is None:
+        raise Unreadable("it is no request to such a service")
+    if found.body.unread is not None:
+        raise Unreadable(f"it has {found.body.unread}")
+    if upstream.shape == "rekognition":
+        _demand_a_name(received, headers, found.body)
+    operation = found.operation
+    if operation is not None and _is_at_another_service(upstream):
+        actions = operation.actions
+        if upstream.service not in VLM_SERVICES:
+            actions = tuple("vlm_describe" if action is None else action for action in actions)
+        operation = replace(operation, service=upstream.service, actions=actions)
+    return Asked(operation, found.body)
 
 
 def unknown_operation(upstream: Upstream) -> Operation:
@@ -38,60 +72,15 @@ def unknown_operation(upstream: Upstream) -> Operation:
     return Operation(f"{upstream.shape} request", upstream.service, actions)
 
 
-def rewritten(received: Received, payload: Any) -> bytes:
-    """The body with the parts that the guard gave back in their places; the very same one where none has changed."""
-    body = parts.replaced(received.body, payload)
-    if not isinstance(body, (bytes, bytearray)):
-        raise TypeError(f"the body became a {type(body).__name__}")
-    return bytes(body)
-
-
-def _rekognition(received: Received, upstream: Upstream) -> Operation | None:
-    target = "".join(values(received.headers, "x-amz-target"))
-    operation = rekognition.operation_of(target)
-    if received.method != "POST" or received.path != "/" or operation is None:
+def _demand_a_name(received: Received, headers: Mapping[str, str], body: Body) -> None:
+    """Rekognition takes JSON objects at one address and is told the operation in a header, in no other way."""
+    if received.method != "POST" or received.path != "/":
+        raise Unreadable("Rekognition takes requests by POST at / alone")
+    if rekognition.operation_of(headers.get("x-amz-target", "")) is None:
         raise Unreadable("it names no operation of Rekognition in X-Amz-Target")
-    return rekognition.translate(operation, _json(received.body))
+    if not isinstance(body.value, dict):
+        raise Unreadable("its body is no JSON object")
 
 
-def _azure_face(received: Received, upstream: Upstream) -> Operation | None:
-    path = forwarded_target(upstream, received.path)
-    if not path.casefold().startswith("/face/v"):
-        raise Unreadable("its path is not under /face/v..., where the operations of Azure AI Face are")
-    body: Mapping[str, Any] | bytes | None = received.body or None
-    if body is not None and _is_json(received):
-        body = _json(received.body)
-    return azure_face.translate(received.method, path, azure_face.query_of(received.query), body)
-
-
-def _openai(received: Received, upstream: Upstream) -> Operation | None:
-    if received.method in _READING and not received.body:
-        return None
-    path = forwarded_target(upstream, received.path)
-    body: Mapping[str, Any] | bytes = _UNREADABLE_FILE
-    if _is_json(received) or not received.body:
-        body = _json(received.body)
-    return openai.translate(path, body, service=upstream.service)
-
-
-_TRANSLATE: Mapping[Shape, Callable[[Received, Upstream], Operation | None]] = {
-    "rekognition": _rekognition,
-    "azure_face": _azure_face,
-    "azure_openai": _openai,
-    "openai": _openai,
-}
-
-
-def _is_json(received: Received) -> bool:
-    kind = "".join(values(received.headers, "content-type")).partition(";")[0].strip().casefold()
-    return kind == "application/json" or kind.endswith("+json")
-
-
-def _json(body: bytes) -> Mapping[str, Any]:
-    try:
-        content = parts.json_object(body or b"{}")
-    except ValueError as error:
-        raise Unreadable(f"its body is no JSON that can be read in one way only: {error}") from None
-    if not isinstance(content, Mapping):
-        raise Unreadable(f"its body is a {type(content).__name__}, where an object belongs")
-    return content
+def _is_at_another_service(upstream: Upstream) -> bool:
+    return upstream.shape in ("openai", "azure_openai", "anthropic") and upstream.service != upstream.shape

@@ -54,7 +54,7 @@ def _serialized(original: Callable[..., Any]) -> Callable[..., Any]:
         request = await original(self, *args, **kwargs)
         span = aws.current_span(self)
         if span is not None:
-            span.remember(request)
+            span.remember(aws.print_of(request))
         return request
 
     return convert_to_request_dict

@@ -8,79 +8,52 @@ sent is compared with what was judged. A request that is handed straight to the 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
 from guard.errors import Denied, GuardFault
 from guard.facts import VLM_SERVICES
+from guard.integrations import spans
 from guard.integrations.operation import Operation
 from guard.integrations.refusals import Refuse, as_native
 from guard.integrations.services import service_of
+from guard.integrations.spans import Span
 from guard.integrations.translations import bedrock, rekognition
 from guard.integrations.translations.parts import Path, json_object, replaced, settled
 
-__all__ = ["Span", "current_span", "is_judged", "read_call", "read_request", "refusal", "request_with", "spanning"]
+__all__ = [
+    "current_span",
+    "is_judged",
+    "print_of",
+    "read_call",
+    "read_request",
+    "refusal",
+    "request_with",
+    "spanning",
+]
 
+_LIBRARY = "botocore"
 _REKOGNITION = "rekognition"
 _CODE = "AccessDeniedException"
 
-_span: ContextVar[Span | None] = ContextVar("guard_aws_span", default=None)
 
-
-class Span:
-    """One API call of a client, from its judgement to its answer.
-
-    Attributes:
-        client: whose call it is.
-        release: an `ExitStack`, or an `AsyncExitStack`: what was let through stays so until it is closed.
-        is_judged: whether the call's parameters have been judged.
-    """
-
-    __slots__ = ("_print", "client", "is_judged", "is_over", "release")
-
-    def __init__(self, client: object, release: Any) -> None:
-        self.client = client
-        self.release = release
-        self.is_judged = False
-        self.is_over = False
-        self._print: tuple[Any, ...] | None = None
-
-    def remember(self, request: Mapping[str, Any]) -> None:
-        """Takes down the request that the judged parameters became."""
-        self._print = _print(request)
-
-    def is_for(self, request: Mapping[str, Any]) -> bool:
-        """Whether this is the request that was judged, and not what somebody made of it since."""
-        return not self.is_over and self.is_judged and self._print is not None and self._print == _print(request)
-
-
-def _print(request: Mapping[str, Any]) -> tuple[Any, ...]:
-    headers = request.get("headers") or {}
-    return request.get("body"), request.get("url_path"), headers.get("X-Amz-Target")
-
-
-@contextmanager
-def spanning(client: object, release: Any) -> Iterator[Span]:
-    """Makes it the span of the running code."""
-    span = Span(client, release)
-    token = _span.set(span)
-    try:
-        yield span
-    finally:
-        span.is_over = True
-        _span.reset(token)
+def spanning(client: object, release: Any) -> AbstractContextManager[Span]:
+    """Makes the call of this client the span of the running code."""
+    return spans.spanning(_LIBRARY, client, release)
 
 
 def current_span(client: object = None) -> Span | None:
-    """The innermost span around the running code; with a client, only if it is that client's."""
-    span = _span.get()
-    if span is None or span.is_over or (client is not None and span.client is not client):
-        return None
-    return span
+    """The call around the running code; with a client, only if it is that client's."""
+    return spans.current_span(_LIBRARY, client)
+
+
+def print_of(request: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What tells one serialized request from another."""
+    headers = request.get("headers") or {}
+    return request.get("body"), request.get("url_path"), headers.get("X-Amz-Target")
 
 
 # ---- reading
@@ -116,7 +89,7 @@ def read_call(model: Any, params: Any, endpoint: str, *, presigned: bool) -> tup
 
 def read_request(model: Any, request: Mapping[str, Any], endpoint: str) -> Operation | None:
     """What a serialized request means that reached the endpoint unjudged."""
-    return _placed(_read(model, endpoint, lambda: _translate(model, _params_in(model, request))), endpoint)
+    return _placed(_read(model, endpoint, lambda: _translate_request(model, request)), endpoint)
 
 
 def _read(model: Any, endpoint: str, read: Callable[[], Any]) -> Any:
@@ -138,17 +111,18 @@ def _translate(model: Any, params: Mapping[str, Any]) -> Operation | None:
     return bedrock.translate(model.name, params)
 
 
-def _params_in(model: Any, request: Mapping[str, Any]) -> dict[str, Any]:
+def _translate_request(model: Any, request: Mapping[str, Any]) -> Operation | None:
+    """Which operation it is, is what the request says: the model is only what its answer will be read with."""
     body = request.get("body") or b"{}"
     if hasattr(body, "read"):
         raise ValueError("a stream instead of a body")
     if _is_rekognition(model.service_model):
-        return dict(json_object(body))
-    at = bedrock.operation_at(str(request.get("url_path", "")))
-    model_id = {} if at is None else {"modelId": at[1]}
-    if model.name in bedrock.WHOLE_BODY:
-        return {"body": body, **model_id}
-    return {**json_object(body), **model_id}
+        target = str((request.get("headers") or {}).get("X-Amz-Target", ""))
+        return rekognition.translate(rekognition.operation_of(target) or model.name, json_object(body))
+    name, model_id = bedrock.operation_at(str(request.get("url_path", ""))) or (model.name, "")
+    if name in bedrock.WHOLE_BODY:
+        return bedrock.translate(name, {"modelId": model_id, "body": body})
+    return bedrock.translate(name, {**json_object(body), "modelId": model_id})
 
 
 def _placed(operation: Operation | None, endpoint: str) -> Operation | None:
@@ -168,7 +142,7 @@ def _host(endpoint: str) -> str:
 def request_with(model: Any, request: Mapping[str, Any], payload: Mapping[Path, Any]) -> dict[str, Any]:
     """A copy of the serialized request that carries the payload."""
     body = request.get("body")
-    if model.name in bedrock.WHOLE_BODY and not _is_rekognition(model.service_model):
+    if not _is_rekognition(model.service_model) and any(path[:1] == ("body",) for path in payload):
         return {**request, "body": replaced({"body": body}, payload)["body"]}
     return {**request, "body": replaced(body, payload)}
 

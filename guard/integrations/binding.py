@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+import weakref
 from collections.abc import Callable
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
@@ -22,6 +23,8 @@ __all__ = ["Binding", "bind"]
 _CHAIN = 20
 _PLACEHOLDER = "guard: the handler of this hook"
 _ABSENT: Any = object()
+_placed: weakref.WeakSet[FunctionType] = weakref.WeakSet()
+"""The closures of ours that stand, or stood, where something that is not written in Python did."""
 
 
 class Binding:
@@ -51,6 +54,10 @@ def bind(hook: Hook, module: ModuleType) -> Binding:
     Raises `ConfigError` that names the library's attribute where that cannot be done.
     """
     owner, name, raw = _find(module, hook)
+    placed = _function(raw)
+    if isinstance(placed, FunctionType) and placed in _placed:
+        # A compiled module that is loaded again keeps the closures that were put into its package; each undoes itself.
+        return Binding(hook, lambda: None, placed)
     plain = _in_python(raw)
     if plain is not None and name in vars(owner):
         return _swap(hook, plain)
@@ -164,6 +171,8 @@ def _place(hook: Hook, owner: Any, name: str, raw: Any) -> Binding:
         except (AttributeError, TypeError):
             continue
     guarded.__wrapped__ = original  # type: ignore[attr-defined]
+    if isinstance(guarded, FunctionType):
+        _placed.add(guarded)
     stored: Any = guarded
     if isinstance(owner, type):
         if isinstance(raw, staticmethod):

@@ -12,6 +12,7 @@ from guard.integrations.hooks import Adapter, Hook
 from guard.integrations.operation import Operation
 from guard.integrations.passage import passage, passage_async
 from guard.integrations.refusals import Refuse
+from guard.integrations.spans import Span, outside
 from guard.integrations.translations.parts import replaced
 
 __all__ = ["ADAPTER"]
@@ -53,7 +54,7 @@ def _serialized(original: Callable[..., Any]) -> Callable[..., Any]:
         request = original(self, *args, **kwargs)
         span = aws.current_span(self)
         if span is not None:
-            span.remember(request)
+            span.remember(aws.print_of(request))
         return request
 
     return convert_to_request_dict
@@ -64,7 +65,7 @@ def _sent(original: Callable[..., Any]) -> Callable[..., Any]:
         if not aws.is_judged(operation_model.service_model):
             return original(self, operation_model, request_dict)
         span = aws.current_span()
-        if span is not None and span.is_for(request_dict):
+        if span is not None and span.is_for(aws.print_of(request_dict)):
             return original(self, operation_model, request_dict)
         operation = aws.read_request(operation_model, request_dict, self.host)
         if operation is None:
@@ -72,22 +73,19 @@ def _sent(original: Callable[..., Any]) -> Callable[..., Any]:
         refuse = aws.refusal(operation_model.name)
         if inspect.iscoroutinefunction(self._send_request):  # aiobotocore's endpoint inherits this method
             return _sent_later(original, (self, operation_model, request_dict), operation, refuse, span)
-        if span is not None:
-            span.release.close()  # this is not what was judged
-        with passage(operation, refuse) as payload:
+        with outside(span), passage(operation, refuse) as payload:
             return original(self, operation_model, aws.request_with(operation_model, request_dict, payload))
 
     return make_request
 
 
 async def _sent_later(
-    original: Callable[..., Any], call: Sequence[Any], operation: Operation, refuse: Refuse, span: aws.Span | None
+    original: Callable[..., Any], call: Sequence[Any], operation: Operation, refuse: Refuse, span: Span | None
 ) -> Any:
     endpoint, model, request = call
-    if span is not None:
-        await span.release.aclose()
-    async with passage_async(operation, refuse) as payload:
-        return await original(endpoint, model, aws.request_with(model, request, payload))
+    with outside(span):
+        async with passage_async(operation, refuse) as payload:
+            return await original(endpoint, model, aws.request_with(model, request, payload))
 
 
 ADAPTER = Adapter(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from guard.autoload import export
 from guard.errors import ConfigError
 from guard.guard import latest
@@ -11,7 +13,7 @@ from guard.integrations.watching import Coverage, watch
 __all__ = ["install", "uninstall", "verify"]
 
 
-def install(*names: str, children: bool = False) -> None:
+def install(*names: str, children: bool = False, tripwire: bool = False) -> None:
     """Guards the known libraries in this process, whether they are imported already or later.
 
     Each call that identifies people is then judged as a call of the current frame's source (`Source.frame`); outside of
@@ -33,11 +35,18 @@ def install(*names: str, children: bool = False) -> None:
     from guard.integrations.threads import ADAPTER as THREADS
 
     watch.add([THREADS, *chosen(names).values()])
+    if tripwire:
+        from guard.integrations.tripwire import arm
+
+        arm()
 
 
 def uninstall() -> None:
     """Takes every hook out again."""
     watch.remove()
+    tripwire = sys.modules.get("guard.integrations.tripwire")
+    if tripwire is not None:
+        tripwire.disarm()
 
 
 def verify() -> tuple[Coverage, ...]:

@@ -20,13 +20,15 @@ def attempt(operation: Operation, source: Source, *, rewritable: bool = True, br
     Args:
         operation: what is about to be called.
         source: who calls; `Guard.unknown_source` where nobody is named.
-        rewritable: whether another payload than the one that came can go out.
+        rewritable: whether another payload than the one that came can go out; the operation may say no as well.
         broken: why it is refused whatever the policy says, None where nothing speaks against it yet.
 
     The payload that may go out is the first of the positional arguments that `pass_through` gives.
     """
     from guard.gate import Call
 
+    if None in operation.actions or "vlm_describe" in operation.actions:
+        source.pixels_matter = True
     return Call(
         source,
         operation.actions,
@@ -36,5 +38,5 @@ def attempt(operation: Operation, source: Source, *, rewritable: bool = True, br
         operation.opaque,
         broken or operation.broken or watching.check(),
         also=operation.also,
-        rewritable=rewritable,
+        rewritable=rewritable and operation.rewritable,
     )

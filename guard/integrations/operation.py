@@ -27,6 +27,8 @@ class Operation:
         also: actions that the call does in any case, beside the one that it could be, e.g. ``emotion`` where a face is
             enrolled and its expression read in one call. `Source.intent` does not narrow them away.
         broken: why the adapter could not read the call, None where it could: it is refused then, and recorded.
+        rewritable: whether another payload can take the place of the one that came; where it cannot (a signed request),
+            what could go out only changed is refused.
     """
 
     name: str
@@ -36,3 +38,4 @@ class Operation:
     opaque: Sequence[str] = ()
     also: Sequence[str] = ()
     broken: str | None = None
+    rewritable: bool = True

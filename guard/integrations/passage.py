@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from guard.approvals import covered
 from guard.autoload import guard_of_children
 from guard.errors import Denied, GuardFault
-from guard.integrations import watching
+from guard.integrations.judging import attempt
 from guard.integrations.operation import Operation
 from guard.integrations.refusals import Refuse, plain
 
@@ -43,8 +43,8 @@ def passage(operation: Operation, refuse: Refuse = plain) -> Iterator[Any]:
         yield operation.payload
         return
     try:
-        call = _call(operation)
-        (payload,), _ = call.pass_through()
+        call = attempt(operation, _source(operation))
+        payload = _released(call, operation)
     except (Denied, GuardFault) as error:
         raise refuse(error) from None
     with call.approval(sealed=True):
@@ -58,12 +58,19 @@ async def passage_async(operation: Operation, refuse: Refuse = plain) -> AsyncIt
         yield operation.payload
         return
     try:
-        call = _call(operation)
-        (payload,), _ = await asyncio.to_thread(call.pass_through)
+        call = attempt(operation, _source(operation))
+        payload = await asyncio.to_thread(_released, call, operation)
     except (Denied, GuardFault) as error:
         raise refuse(error) from None
     with call.approval(sealed=True):
         yield payload
+
+
+def _released(call: Call, operation: Operation) -> Any:
+    (payload,), _ = call.pass_through()
+    if not operation.rewritable and payload != operation.payload:
+        raise call.withdraw("a picture would go out as it was seen here, and the request cannot be rewritten")
+    return payload
 
 
 def _is_covered(operation: Operation) -> bool:
@@ -72,24 +79,6 @@ def _is_covered(operation: Operation) -> bool:
         return False
     return covered(operation.service, operation.actions) and all(
         covered(operation.service, (action,)) for action in operation.also
-    )
-
-
-def _call(operation: Operation) -> Call:
-    source = _source(operation)
-    from guard.gate import Call
-
-    if None in operation.actions or "vlm_describe" in operation.actions:
-        source.pixels_matter = True
-    return Call(
-        source,
-        operation.actions,
-        operation.service,
-        (operation.payload,),
-        {},
-        operation.opaque,
-        operation.broken or watching.check(),
-        also=operation.also,
     )
 
 

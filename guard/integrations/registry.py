@@ -20,7 +20,25 @@ __all__ = ["GROUP", "adapters", "chosen"]
 
 GROUP = "guard.integrations"
 
-_OURS: tuple[str, ...] = ()
+_OURS: tuple[str, ...] = (
+    "aiohttp",
+    "anthropic",
+    "deepface",
+    "dlib",
+    "face_recognition",
+    "facenet_pytorch",
+    "faiss",
+    "hnswlib",
+    "httpx",
+    "httpx2",
+    "insightface",
+    "onnxruntime",
+    "openai",
+    "opencv",
+    "requests",
+    "urllib3",
+    "usearch",
+)
 """Modules of this package, each with an ``ADAPTER``."""
 
 

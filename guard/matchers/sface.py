@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from guard._imports import native
+from guard.approvals import Approval
 from guard.errors import SourceError
 from guard.matchers.base import Match
 from guard.matchers.gallery import Box, Portrait, References, read_gallery
@@ -56,7 +57,10 @@ class SFace:
         self.reached = 0
         self._cosine = cosine
         try:
-            self._recognise = cv2.FaceRecognizerSF.create(str(model), "")
+            # Making it identifies nobody. Under `guard.install` each use of it is judged: as a part of the guarded
+            # call to `search`, or on its own.
+            with Approval(self.service, ("identify",), sealed=True):
+                self._recognise = cv2.FaceRecognizerSF.create(str(model), "")
         except cv2.error:
             raise SourceError(
                 "OpenCV cannot read the model", where=str(model), mend="name the SFace ONNX file"

@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from guard.approvals import Approval
 from guard.errors import Denied, GuardError, GuardFault, LedgerError, SourceError
 from guard.facts import Decision, Faces, Verdict
 from guard.replay.clip import Clip, Frame, Image
@@ -70,15 +71,18 @@ def replay(
 class _FarEnd:
     """The service's side of the call: the matcher, and a watch that takes its time off the guard's."""
 
-    def __init__(self, matcher: Matcher) -> None:
+    def __init__(self, matcher: Matcher, action: str | None) -> None:
         self._matcher = matcher
+        self._action = action
         self.spent_ns = 0
         self.failed: GuardError | None = None
 
     def search(self, picture: Image) -> list[Match]:
         start = time.perf_counter_ns()
         try:
-            return self._matcher.search(picture)
+            # The matcher plays the service that was judged: under `guard.install` its libraries are not asked again.
+            with Approval(self._matcher.service, (self._action,), sealed=True):
+                return self._matcher.search(picture)
         except GuardError as error:
             # Told apart from the guard's own errors, which mean that nothing was reached.
             self.failed = error
@@ -111,7 +115,7 @@ class _Run:
         self.notes: list[str] = []
         # A detector that cannot be had is said now, once, instead of as a fault on every frame.
         _ = guard.detector
-        self._far = _FarEnd(matcher)
+        self._far = _FarEnd(matcher, action)
         self._reached_before = matcher.reached
         self._search = source.protect(self._far.search, action=action, service=service)
         self._canvas: Canvas | None = None

@@ -149,9 +149,9 @@ def test_a_stage_that_breaks_releases_nothing_and_is_recorded(make_guard, servic
 
     detector = FakeDetector([BOX], error=RuntimeError("broken") if where == "detect" else None)
     if where == "translate":
-        monkeypatch.setattr(translating.openai, "translate", broken)
+        monkeypatch.setattr(translating, "recognise", broken)
     elif where == "rewrite":
-        monkeypatch.setattr(judging, "rewritten", broken)
+        monkeypatch.setattr(judging.Body, "with_payload", broken)
     g = make_guard(BOTH + TRUSTED + upstream("azure_openai", service.url), detector=detector)
     with running(g) as (address,):
         reply = ask(address, made.CHAT, made.chat(), source="bodycam")

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -17,6 +18,7 @@ from guard.testing import FakeDetector
 from tests.conftest import BOX, OFFICE, POLICE
 from tests.gateway import requests as made
 from tests.gateway.running import HEADER, TRUSTED, ask, running, send_raw, settings, upstream
+from tests.guard.test_reload import RULE
 from tests.integrations.loopback import Answer, CountingServer, counting_server
 
 BOTH = POLICE + OFFICE[OFFICE.index("[[source]]") : OFFICE.index("[services]")].replace(
@@ -78,7 +80,7 @@ def test_the_refusal_speaks_the_service_s_own_language(proxy):
         assert error["code"] == "FacePolicyViolation"
         assert error["message"]
     with proxy("openai") as (address, _):
-        reply = ask(address, made.CHAT, b"[]", {"content-type": "application/json"}, source="bodycam")
+        reply = ask(address, made.CHAT, b"[", {"content-type": "application/json"}, source="bodycam")
         assert reply.json()["error"]["code"] == "face_policy_violation"
         assert reply.headers["x-should-retry"] == "false"
 
@@ -129,9 +131,12 @@ def test_a_signed_body_is_not_rewritten_so_what_needs_redaction_is_denied(make_g
     """No operation of Rekognition hinges on pixels today; one that did would be denied."""
     from guard.gateway import translating
     from guard.integrations import Operation
+    from guard.integrations.bodies import read_body
+    from guard.integrations.endpoints import Crossing
 
     asked = Operation("rekognition.Describe", "azure_openai", (None,), {("Image", "Bytes"): made.base64_of(made.png())})
-    monkeypatch.setattr(translating.rekognition, "translate", lambda operation, params: asked)
+    found = Crossing("azure_openai", asked, read_body(json.dumps(made.search()).encode(), made.AMAZON))
+    monkeypatch.setattr(translating, "recognise", lambda request: found)
     g = make_guard(POLICE + TRUSTED + upstream("rekognition", service.url))
     with running(g) as (address,):
         reply = ask(address, "/", made.search(), made.AMAZON, source="bodycam")
@@ -236,7 +241,6 @@ def body_of(pairs: str) -> bytes:
         ("rekognition", "/", made.LABELS, b"\xff\xfe{", "POST"),
         ("rekognition", "/", {**made.LABELS, "content-encoding": "gzip"}, gzip.compress(b"{}"), "POST"),
         ("rekognition", "/", {**made.LABELS, "upgrade": "websocket", "connection": "upgrade"}, b"", "POST"),
-        ("azure_face", "/vision/v3.2/analyze?visualFeatures=Faces", {}, made.png(), "POST"),
         ("azure_face", "/x/../face/v1.0/detect", {}, made.png(), "POST"),
         ("azure_face", "//face/v1.0/detect", {}, made.png(), "POST"),
         ("azure_face", "/face/v1.0%2Fdetect", {}, made.png(), "POST"),
@@ -279,24 +283,97 @@ def test_headers_given_twice_and_broken_framing_reach_no_service(proxy, service)
         service.assert_untouched()
 
 
-def test_a_form_or_upload_counts_as_faces_unknown(proxy, service):
+def test_a_picture_in_a_form_arrives_redacted_and_a_damaged_form_not_at_all(proxy, service):
     boundary = {"content-type": "multipart/form-data; boundary=x"}
     form = (
         b'--x\r\ncontent-disposition: form-data; name="image"; filename="a.png"\r\n\r\n' + made.png() + b"\r\n--x--\r\n"
     )
     with proxy("azure_openai") as (address, g):
-        reply = ask(address, "/openai/deployments/x/images/edits", form, boundary, source="bodycam")
-        assert (reply.status, reply.decision) == (403, "deny")
+        damaged = ask(address, "/openai/deployments/x/images/edits", form[2:], boundary, source="bodycam")
+        assert (damaged.status, damaged.decision) == (403, "fault")
         service.assert_untouched()
-        assert (
-            ask(address, "/openai/deployments/x/audio/transcriptions", form, boundary, source="bodycam").status == 200
-        )
-    assert g.ledger.verdicts() == ["deny"]
+        reply = ask(address, "/openai/deployments/x/images/edits", form, boundary, source="bodycam")
+        assert (reply.status, reply.decision) == (200, "redact")
+    assert g.ledger.verdicts() == ["fault", "redact"]
+    (arrived,) = service.arrived
+    assert arrived.headers["content-type"] == boundary["content-type"]
+    assert int(arrived.headers["content-length"]) == len(arrived.body)
+    head, _, rest = arrived.body.partition(b"\r\n\r\n")
+    got = cv2.imdecode(np.frombuffer(rest.removesuffix(b"\r\n--x--\r\n"), np.uint8), cv2.IMREAD_COLOR)
+    left, top, right, bottom = BOX
+    assert not np.array_equal(got[top:bottom, left:right], made.picture()[top:bottom, left:right])
+    assert np.array_equal(got[100:], made.picture()[100:])
 
 
-def test_a_picture_in_a_body_that_claims_to_be_something_else_is_not_let_by(proxy, service):
+def test_a_picture_in_a_body_that_claims_to_be_something_else_does_not_arrive_as_it_was(proxy, service):
     with proxy("azure_openai") as (address, _):
         for kind in ("text/plain", "application/octet-stream", "application/x-www-form-urlencoded"):
             body = json.dumps(made.chat()).encode()
-            assert ask(address, made.CHAT, body, {"content-type": kind}, source="bodycam").status == 403
-        service.assert_untouched()
+            ask(address, made.CHAT, body, {"content-type": kind}, source="bodycam")
+    for arrived in service.bodies:
+        assert not np.array_equal(made.sent_pixels(json.loads(arrived)), made.picture())
+
+
+OTHERS = [
+    (
+        "anthropic",
+        "/v1/messages",
+        {
+            "messages": [
+                {
+                    "role": "user",
+                    "content": [
+                        {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": None}}
+                    ],
+                }
+            ]
+        },
+    ),
+    (
+        "google",
+        "/v1beta/models/m:generateContent",
+        {"contents": [{"parts": [{"inlineData": {"mimeType": "image/png", "data": None}}]}]},
+    ),
+    (
+        "bedrock",
+        "/model/anthropic.claude/invoke",
+        {
+            "messages": [
+                {
+                    "role": "user",
+                    "content": [
+                        {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": None}}
+                    ],
+                }
+            ]
+        },
+    ),
+]
+
+
+def with_data(node: Any, data: str) -> Any:
+    if isinstance(node, dict):
+        return {key: data if value is None else with_data(value, data) for key, value in node.items()}
+    return [with_data(item, data) for item in node] if isinstance(node, list) else node
+
+
+def data_in(node: Any) -> str:
+    if isinstance(node, dict):
+        return node["data"] if "data" in node else next(filter(None, map(data_in, node.values())), "")
+    return next(filter(None, map(data_in, node)), "") if isinstance(node, list) else ""
+
+
+@pytest.mark.parametrize(("shape", "target", "body"), OTHERS, ids=[other[0] for other in OTHERS])
+def test_other_shapes_are_judged_too(make_guard, service, tmp_path, shape, target, body):
+    """Where naming people is forbidden, a picture with a face goes out redacted; a signed request does not go out."""
+    (tmp_path / "house.cedar").write_text(RULE.format(name="vlm", action="vlm_identify", day="2026-11-01"))
+    sent = made.base64_of(made.png())
+    g = make_guard('[policy]\npacks = ["house.cedar"]\n' + OFFICE + TRUSTED + upstream(shape, service.url))
+    with running(g) as (address,):
+        reply = ask(address, target, with_data(body, sent), source="door")
+    expected = "deny" if shape == "bedrock" else "redact"
+    assert reply.decision == expected
+    assert g.ledger.verdicts() == [expected]
+    assert service.requests == (expected == "redact")
+    for arrived in service.arrived:
+        assert data_in(arrived.json()) not in ("", sent)

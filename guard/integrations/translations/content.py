@@ -9,6 +9,7 @@ address, a file id, an earlier response) cannot be looked at.
 from __future__ import annotations
 
 import enum
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,8 +18,8 @@ from typing import Any
 
 from guard.facts import VLM_SERVICES
 from guard.integrations.operation import Operation
-from guard.integrations.translations.parts import Path
-from guard.integrations.translations.uploads import documents_in, is_picture
+from guard.integrations.translations.parts import Path, json_object
+from guard.integrations.translations.uploads import can_be_seen, documents_in
 
 __all__ = ["Content", "operation_of"]
 
@@ -133,6 +134,18 @@ class Content:
         if what not in self.opaque:
             self.opaque.append(what)
 
+    def look_into(self, message: Any) -> Any:
+        """Looks through a message that may be JSON text, and gives what it holds."""
+        if isinstance(message, (str, bytes, bytearray, memoryview)):
+            try:
+                message = json_object(message)
+            except json.JSONDecodeError:
+                self.refer("a message that is no JSON")
+            except ValueError as error:
+                self.refer(f"a message that cannot be read ({error})")
+        self.look(message)
+        return message
+
     def look(self, node: Any, path: Path = (), *, role: str = "", as_text: bool = False) -> None:
         """Looks through a request, or a piece of it.
 
@@ -186,7 +199,7 @@ class Content:
 
     def _data(self, value: Any, path: Path, media_type: str, kind: str) -> None:
         """Base64 or bytes beside what they are said to be."""
-        if kind == "text" or (media_type.startswith(("audio/", "text/")) and not is_picture(value)):
+        if kind == "text" or (media_type.startswith(("audio/", "text/")) and not can_be_seen(value)):
             self.look(value, path, as_text=True) if isinstance(value, str) else None
         elif isinstance(value, (bytes, bytearray, memoryview)):
             self.found[path] = bytes(value)
@@ -226,8 +239,8 @@ class Content:
             self.refer("a data URL inside of text")
 
     def _file(self, data: bytes, path: Path) -> None:
-        """A whole file: a picture, JSON or lines of it, text, or something that cannot be looked at."""
-        if is_picture(data):
+        """A whole file: a picture or video, JSON or lines of it, text, or something that cannot be looked at."""
+        if can_be_seen(data):
             self.found[path] = data
             return
         try:

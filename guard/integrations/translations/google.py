@@ -47,7 +47,7 @@ def translate(path: str, body: Any, *, service: str = "google") -> Operation | N
 def translate_event(event: Any, *, service: str = "google") -> Operation | None:
     """The call of one message of the Live interface, as JSON text, bytes or an object."""
     content = Content()
-    content.look(event)
+    event = content.look_into(event)
     setup = event.get("setup") if isinstance(event, Mapping) else None
     setup = setup if isinstance(setup, Mapping) else {}
     resumed = setup.get("sessionResumption") or setup.get("session_resumption")

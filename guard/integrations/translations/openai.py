@@ -100,7 +100,7 @@ def translate(path: str, body: Any, *, service: str = "openai") -> Operation | N
 def translate_event(event: Any, *, service: str = "openai") -> Operation | None:
     """The call of one message on a realtime or responses websocket, as JSON text, bytes or an object."""
     content = Content()
-    content.look(event)
+    event = content.look_into(event)
     if isinstance(event, Mapping):
         _refer_to_earlier(content, event)
     return operation_of("openai.websocket", service, content)

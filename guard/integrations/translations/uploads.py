@@ -1,4 +1,4 @@
-"""What an uploaded file holds: a picture, JSON or lines of it, plain text, or what cannot be looked at."""
+"""What an uploaded file holds: a picture or video, JSON or lines of it, plain text, or what cannot be looked at."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from guard.integrations.translations.parts import Path, json_object
 
-__all__ = ["documents_in", "is_picture"]
+__all__ = ["can_be_seen", "documents_in"]
 
 _WRAPPED_TEXT = re.compile(rb"(?:[A-Za-z0-9+/]{60,}={0,2}\s){4}|[A-Za-z0-9+/_-]{1024}")
 """Base64 over several lines, or long in one."""
@@ -18,8 +18,8 @@ _WRAPPED_TEXT = re.compile(rb"(?:[A-Za-z0-9+/]{60,}={0,2}\s){4}|[A-Za-z0-9+/_-]{
 _NOT_READ = {b"%PDF": "a PDF", b"%!PS": "PostScript", b"{\\rtf": "rich text"}
 
 
-def is_picture(value: Any) -> bool:
-    """Whether bytes, or base64 text, begin as JPEG, PNG or WebP do, whatever else is said of them."""
+def can_be_seen(value: Any) -> bool:
+    """Whether bytes, or base64 text, begin as a picture or a video that is looked at, whatever else is said of them."""
     if isinstance(value, str):
         try:
             value = base64.b64decode(value.strip()[:32].replace("-", "+").replace("_", "/"))
@@ -29,7 +29,9 @@ def is_picture(value: Any) -> bool:
     return (
         head[:3] == b"\xff\xd8\xff"
         or head[:8] == b"\x89PNG\r\n\x1a\n"
-        or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
+        or (head[:4] == b"RIFF" and head[8:12] in (b"WEBP", b"AVI "))
+        or head[:4] == b"\x1a\x45\xdf\xa3"
+        or (head[:1] == b"\0" and head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"))
     )
 
 

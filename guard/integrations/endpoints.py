@@ -1,0 +1,334 @@
+"""Which HTTP requests are calls of a known service, by host, path and header, and what they carry.
+
+For whoever speaks to the services without their SDKs. A host listed under `[services]` counts as that service and is
+recognised by its path, or, where the path is of no known interface, taken for a face matcher (a vision-language
+service: for a model) that gets everything that is sent to it. What cannot be read (a stream, a compressed or damaged
+body, the messages of a websocket) is unknown, not empty.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from guard.facts import VLM_SERVICES
+from guard.integrations.bodies import Body, read_body
+from guard.integrations.operation import Operation
+from guard.integrations.services import service_of
+from guard.integrations.translations import (
+    anthropic,
+    azure_face,
+    azure_pictures,
+    azure_vision,
+    bedrock,
+    google,
+    google_vision,
+    openai,
+    rekognition,
+)
+
+__all__ = ["Crossing", "Request", "recognise", "services_at"]
+
+_READING = frozenset({"GET", "HEAD", "OPTIONS", "DELETE", "TRACE", "CONNECT"})
+
+_EVERYTHING = ("detect", "attributes", "verify", "identify", "enrol")
+"""What a request to a listed host of an unknown interface could be; `Source.intent` says which."""
+
+Interface = Callable[["Request", "Place", Body], "Operation | None"]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request that is about to be sent.
+
+    Attributes:
+        method: of HTTP.
+        url: absolute.
+        headers: names in lower case.
+        body: the bytes that will be sent; empty where there are none.
+        unread: why the body is not known beforehand; None where it is.
+    """
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes = b""
+    unread: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a request goes: `host` in lower case, with the port in `authority`; `path` decoded, one slash at a time."""
+
+    host: str
+    authority: str
+    path: str
+    query: str
+    service: str
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """A request to a known service.
+
+    Attributes:
+        service: what its host counts as.
+        operation: the call; None where it carries nothing to look at and is no face operation.
+        body: its body, for `Body.with_payload`.
+    """
+
+    service: str
+    operation: Operation | None
+    body: Body
+
+
+def recognise(request: Request) -> Crossing | None:
+    """The call that a request is; None where it goes to no known service. Raises nothing.
+
+    What is addressed to a known service and cannot be translated gives an operation that is `broken`: it is refused.
+    """
+    try:
+        url = urlsplit(request.url)
+        host = (url.hostname or "").rstrip(".")
+    except ValueError:
+        return None  # no client can send it either
+    target = rekognition.operation_of(request.headers.get("x-amz-target", ""))
+    for authority in _authorities(url, host, request.headers):
+        known = _known(authority, target is not None)
+        if known is not None:
+            interface, service, listed = known
+            path = re.sub(r"/{2,}", "/", unquote(url.path)) or "/"
+            if not listed:
+                service = _service_by_path(path, service)
+            return _translated(
+                request, Place(_host_of(authority), authority, path, url.query, service), interface, listed
+            )
+    return None
+
+
+def services_at(host: str, port: int | None = None) -> frozenset[str]:
+    """What calls to a host can count as, by path; empty for a host that is nobody's."""
+    known = _known(host if port is None else f"{host}:{port}", has_target=False)
+    if known is None:
+        return frozenset()
+    _, service, listed = known
+    together = [group for group in _TOGETHER if service in group and not listed]
+    return frozenset({service}).union(*together)
+
+
+def _authorities(url: SplitResult, host: str, headers: Mapping[str, str]) -> list[str]:
+    """Whom the request addresses: the host of the URL, and the one that the server is told."""
+    try:
+        port = url.port
+    except ValueError:
+        port = None
+    found = [f"{host}:{port}" if port is not None else host]
+    told = headers.get("host", "").strip().lower().rstrip(".")
+    if told and told not in found:
+        found.append(told)
+    return found
+
+
+def _host_of(authority: str) -> str:
+    host, _, port = authority.rpartition(":")
+    return (host if host and port.isdecimal() else authority).rstrip(".").lower()
+
+
+def _known(authority: str, has_target: bool) -> tuple[Interface, str, bool] | None:
+    """Interface, service, and whether `[services]` names the host; None for a host that is nobody's."""
+    host = _host_of(authority)
+    default = _default(host)
+    listed = service_of(authority, "") or service_of(host, "")
+    if default is not None:
+        return default[0], listed or default[1], bool(listed)
+    if has_target:
+        return _rekognition, listed or "rekognition_compare", bool(listed)
+    return (_listed, listed, True) if listed else None
+
+
+@lru_cache(maxsize=1024)
+def _default(host: str) -> tuple[Interface, str] | None:
+    return next(((interface, service) for pattern, interface, service in _HOSTS if pattern.search(host)), None)
+
+
+def _service_by_path(path: str, service: str) -> str:
+    """Azure and Vertex have the models of several vendors, and each stays its vendor's."""
+    if service in ("microsoft_ai", "google") and ("/anthropic/" in path):
+        return "anthropic"
+    return "azure_openai" if service == "microsoft_ai" and ("/openai/" in path or "/models/" in path) else service
+
+
+def _translated(request: Request, place: Place, interface: Interface, listed: bool) -> Crossing:
+    body = read_body(request.body, request.headers, request.unread)
+    try:
+        operation = _websocket(request, place) if _is_upgrade(request) else interface(request, place, body)
+        if operation is not None:
+            if body.unread is not None:
+                operation.opaque = (*operation.opaque, body.unread)
+            operation.rewritable = operation.rewritable and not _is_signed(request, place)
+            if listed and operation.service != place.service:
+                operation.service, operation.actions = place.service, _named(operation, place.service)
+    except Exception as error:  # noqa: BLE001 - what cannot be translated is refused, whatever was raised
+        why = f"the request to {place.host} could not be read: {type(error).__name__}"
+        operation = Operation(f"{place.service} request", place.service, _worst(place.service), broken=why)
+    return Crossing(place.service, operation, body)
+
+
+def _named(operation: Operation, service: str) -> tuple[str | None, ...]:
+    """Only a vision-language service may be called without naming an action."""
+    if service in VLM_SERVICES:
+        return tuple(operation.actions)
+    return tuple("vlm_describe" if action is None else action for action in operation.actions)
+
+
+def _worst(service: str) -> tuple[str | None, ...]:
+    return (None,) if service in VLM_SERVICES else _EVERYTHING
+
+
+def _is_signed(request: Request, place: Place) -> bool:
+    """Whether another body would be noticed as forged."""
+    headers = request.headers
+    if headers.get("authorization", "").upper().startswith("AWS") or "x-amz-signature" in place.query.lower():
+        return True
+    return any(name in headers for name in ("digest", "content-digest", "content-md5", "signature", "signature-input"))
+
+
+# ---- websockets
+
+
+def _is_upgrade(request: Request) -> bool:
+    return "websocket" in request.headers.get("upgrade", "").lower() or request.url.lower().startswith(("ws:", "wss:"))
+
+
+def _websocket(request: Request, place: Place) -> Operation | None:
+    """A connection whose messages nobody looks at afterwards."""
+    if "intent=transcription" in place.query or "/audio/" in place.path or _SOUND_OR_TEXT.search(place.path):
+        return None
+    actions: tuple[str | None, ...] = _worst(place.service)
+    if place.service.startswith("rekognition"):
+        actions = ("detect",)  # liveness: the only one that Rekognition has
+    return Operation(f"{place.service} websocket", place.service, actions, opaque=("the messages of a websocket",))
+
+
+# ---- the interfaces
+
+
+def _rekognition(request: Request, place: Place, body: Body) -> Operation | None:
+    operation = rekognition.operation_of(request.headers.get("x-amz-target", ""))
+    if operation is None and request.method in _READING and not request.body:
+        return None
+    return rekognition.translate(operation or "an unknown operation", body.mapping())
+
+
+def _bedrock(request: Request, place: Place, body: Body) -> Operation | None:
+    found = bedrock.operation_at(place.path) or bedrock.operation_at(urlsplit(request.url).path)
+    if found is None:
+        return _model(request, place, body)
+    name, model = found
+    if name in bedrock.WHOLE_BODY:
+        body.below("body")
+        return bedrock.translate(name, {"modelId": model, "body": body.raw})
+    if body.unread is not None:
+        is_claude = "anthropic." in model
+        return Operation(
+            "bedrock request", "anthropic" if is_claude else "other", (None if is_claude else "vlm_describe",)
+        )
+    return bedrock.translate(name, {**body.mapping(), "modelId": model})
+
+
+def _azure(request: Request, place: Place, body: Body) -> Operation | None:
+    path = place.path.lower()
+    if _FACE.search(path):
+        is_json = body.is_json or not body.raw
+        given: Any = (body.mapping() or None) if is_json else body.raw
+        return azure_face.translate(request.method, place.path, azure_face.query_of(place.query), given)
+    if _SOUND_OR_TEXT.search(path):
+        return None
+    if azure_vision.is_at(path):
+        return azure_vision.translate(request.method, path, azure_face.query_of(place.query), body.content())
+    if azure_pictures.is_area(path):
+        given = body.mapping() if body.is_json else b"" if request.method in _READING and not request.body else body.raw
+        return azure_pictures.translate(path, given, service=place.service)
+    return _model(request, place, body)
+
+
+def _model(request: Request, place: Place, body: Body) -> Operation | None:
+    """An interface of a vision-language service."""
+    if request.method in _READING and not request.body and request.unread is None:
+        return None
+    path = place.path
+    if place.service == "anthropic" or path.endswith(("/v1/messages", "/v1/messages/batches")):
+        return anthropic.translate(path, body.content(), service=place.service)
+    if _GOOGLE.search(path) or place.service == "google":
+        return google.translate(path, body.content(), service=place.service)
+    return openai.translate(path, body.content(), service=place.service)
+
+
+def _unread_model(place: Place) -> Operation:
+    return Operation(f"{place.service} request", place.service, _worst(place.service))
+
+
+def _google_vision(request: Request, place: Place, body: Body) -> Operation | None:
+    if request.method in _READING and not request.body and request.unread is None:
+        return None
+    if body.unread is not None or not body.is_json:
+        return _unread_model(place)
+    return google_vision.translate(place.path, body.mapping())
+
+
+def _listed(request: Request, place: Place, body: Body) -> Operation | None:
+    """A host of the deployment's own: by the interface that its path is of."""
+    path = place.path
+    if _FACE.search(path.lower()):
+        return _azure(request, place, body)
+    if bedrock.operation_at(path) is not None:
+        return _bedrock(request, place, body)
+    if place.service in VLM_SERVICES or _GOOGLE.search(path) or _OPENAI.search(path):
+        return _model(request, place, body)
+    if request.method in _READING and not request.body and request.unread is None:
+        return None
+    payload: Any = body.content()
+    return Operation(f"a request to {place.authority}", place.service, _EVERYTHING, {(): payload} if payload else None)
+
+
+_FACE = re.compile(r"/face/v\d")
+_GOOGLE = re.compile(r":(?:generate|streamgenerate|counttokens|embed|predict|rawpredict|batch|asyncbatch)", re.I)
+_OPENAI = re.compile(
+    r"/(?:chat/completions|responses|messages|completions|embeddings|images/|files|batches|videos|realtime|uploads|"
+    r"threads|conversations|moderations|audio/)"
+)
+_SOUND_OR_TEXT = re.compile(
+    r"^/(?:speech|speechtotext|language|text|translator|luis|qnamaker|sts|tts|cognitiveservices)\b"
+)
+
+_TOGETHER = (
+    frozenset({"rekognition_compare", "rekognition_other"}),
+    frozenset({"microsoft_ai", "azure_face", "azure_openai", "anthropic"}),
+    frozenset({"google", "anthropic"}),
+    frozenset({"other", "anthropic"}),
+)
+"""The services that share hosts."""
+
+_AMAZON = r"(?:amazonaws\.com(?:\.cn)?|api\.aws)"
+_HOSTS: tuple[tuple[re.Pattern[str], Interface, str], ...] = tuple(
+    (re.compile(rf"(?:\A|\.){pattern}\Z"), interface, service)
+    for pattern, interface, service in (
+        (rf"(?:streaming-)?rekognition(?:-fips)?\..*{_AMAZON}", _rekognition, "rekognition_compare"),
+        (rf"bedrock(?:-agent)?-runtime(?:-fips)?\..*{_AMAZON}", _bedrock, "other"),
+        (r"openai\.azure\.(?:com|us|cn)", _azure, "azure_openai"),
+        (r"cognitiveservices\.azure\.(?:com|us|cn)", _azure, "microsoft_ai"),
+        (r"api\.cognitive\.(?:microsoft\.com|microsoft\.us|azure\.cn)", _azure, "microsoft_ai"),
+        (r"(?:services\.ai|models\.ai|inference\.ai)\.azure\.(?:com|us|cn)", _azure, "microsoft_ai"),
+        (r"api\.openai\.com", _model, "openai"),
+        (r"api\.anthropic\.com", _model, "anthropic"),
+        (r"generativelanguage\.googleapis\.com", _model, "google"),
+        (r"(?:[a-z0-9-]+-)?aiplatform\.googleapis\.com", _model, "google"),
+        (r"aiplatform\.[a-z0-9-]+\.rep\.googleapis\.com", _model, "google"),
+        (r"(?:[a-z]+-)?vision\.googleapis\.com", _google_vision, "google"),
+        (r"(?:[a-z]+-)?videointelligence\.googleapis\.com", _google_vision, "google"),
+    )
+)  # fmt: skip

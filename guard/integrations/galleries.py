@@ -1,0 +1,120 @@
+"""Which vector indexes are galleries of faces: those that the user declares, and no others.
+
+A vector index does not know what its vectors are of. One that is declared is guarded wherever its library is
+(`guard.install`): to search in it is an identification, to add to it an enrolment.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
+
+from guard.errors import ConfigError
+from guard.integrations.local import judging
+
+__all__ = ["ADD", "SEARCH", "declared", "gallery", "in_gallery", "on_declaration"]
+
+T = TypeVar("T")
+
+SEARCH = ("identify",)
+ADD = ("enrol",)
+
+_LIBRARIES = ("faiss", "hnswlib", "usearch", "numpy")
+_DEPTH = 4
+
+_names: dict[tuple[str, int], tuple[weakref.ref[Any], str]] = {}
+"""By identity of the object and, where it stands for a C++ object, by that one's address too."""
+
+_listeners: list[Callable[[Any], None]] = []
+
+
+def gallery(index: T, name: str) -> T:
+    """Declares a vector index to be a gallery of faces, and gives it back: ``index = guard.gallery(index, "staff")``.
+
+    Args:
+        index: an index of faiss, hnswlib or usearch, or a numpy array of vectors that is handed to their functions. A
+            copy of it, and one that is read from a file, is to be declared again. An index that is wrapped in another
+            one of faiss (`IndexIDMap`, `IndexPreTransform`, ...) makes that one a gallery too.
+        name: what refusals call it.
+
+    The guard holds no reference to it. May be called before or after `guard.install`; without that it does nothing.
+    Raises `ConfigError` for what is no such index.
+    """
+    if not name.strip():
+        raise ConfigError("a gallery needs a name", mend='guard.gallery(index, "staff")')
+    roots = {cls.__module__.partition(".")[0] for cls in type(index).__mro__}
+    if not roots.intersection(_LIBRARIES):
+        raise ConfigError(
+            f"a {type(index).__module__}.{type(index).__qualname__} is no index that can be declared",
+            where=f"gallery {name}",
+            mend="declare an index of faiss, hnswlib or usearch, or wrap its search with Source.protect",
+        )
+    for key in _keys(index):
+        _names[key] = (weakref.ref(index, partial(_forget, key)), name)
+    for listener in _listeners:
+        listener(index)
+    return index
+
+
+def declared(index: Any) -> str | None:
+    """The name of the gallery that this is, or that it hands its searches on to; None where it is none."""
+    if not _names:
+        return None
+    todo, seen = [(index, 0)], 0
+    while todo:
+        item, depth = todo.pop()
+        for key in _keys(item):
+            known = _names.get(key)
+            if known is not None and (key[0] == "address" or known[0]() is item):
+                return known[1]
+        seen += 1
+        if depth < _DEPTH and seen < 64:
+            todo.extend((inner, depth + 1) for inner in _wrapped(item))
+    return None
+
+
+def in_gallery(name: str, actions: tuple[str, ...] = SEARCH) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """For a method of an index, or a function that gets one: guarded where one of its arguments is declared."""
+
+    def wrap(original: Callable[..., Any]) -> Callable[..., Any]:
+        def guarded(*args: Any, **kwargs: Any) -> Any:
+            found = next((which for item in (*args, *kwargs.values()) if (which := declared(item))), None)
+            if found is None:
+                return original(*args, **kwargs)
+            with judging(f"{name} in gallery {found}", actions):
+                return original(*args, **kwargs)
+
+        return guarded
+
+    return wrap
+
+
+def on_declaration(listener: Callable[[Any], None]) -> None:
+    """Has `listener` called with every index that is declared from now on."""
+    _listeners.append(listener)
+
+
+def _keys(index: Any) -> list[tuple[str, int]]:
+    keys = [("object", id(index))]
+    this: Any = getattr(index, "this", None)
+    if type(this).__name__ == "SwigPyObject":
+        keys.append(("address", int(this)))
+    return keys
+
+
+def _wrapped(index: Any) -> list[Any]:
+    """The indexes that an index of faiss hands its searches on to."""
+    if type(getattr(index, "this", None)).__name__ != "SwigPyObject":
+        return []
+    inner = [getattr(index, name, None) for name in ("index", "base_index", "refine_index", "storage")]
+    if hasattr(index, "count") and hasattr(index, "at"):  # shards and replicas
+        inner += [index.at(number) for number in range(min(index.count(), 64))]
+    return [item for item in inner if item is not None]
+
+
+def _forget(key: tuple[str, int], dead: weakref.ref[Any]) -> None:
+    known = _names.get(key)
+    if known is not None and known[0] is dead:
+        del _names[key]

@@ -1,0 +1,122 @@
+"""httpx and httpx2: each request that a client sends, redirects and repeated authentication included.
+
+A refused request is answered with a ``403`` that no server sent: that is what a client of these libraries handles, and
+SDKs built on them neither retry nor wrap it. Its ``raise_for_status()`` raises the `guard.Denied`, which is an
+``HTTPStatusError`` as well. A transport that is used by itself raises it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from guard.errors import Denied, GuardFault
+from guard.integrations.fence import MOST_BYTES_READ, answer, crossing, crossing_async, described
+from guard.integrations.hooks import Hook
+from guard.integrations.refusals import as_native
+
+__all__ = ["hooks_of"]
+
+
+def hooks_of(library: str) -> tuple[Hook, ...]:
+    """The places in the library of that name, ``httpx`` or ``httpx2``."""
+    transports = f"{library}._transports.default"
+    return (
+        Hook(f"{library}._client", "Client._send_single_request", _sent_by(library)),
+        Hook(f"{library}._client", "AsyncClient._send_single_request", _sent_later_by(library)),
+        Hook(transports, "HTTPTransport.handle_request", _handled),
+        Hook(transports, "AsyncHTTPTransport.handle_async_request", _handled_later),
+    )
+
+
+def _sent_by(library: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    def wrap(original: Callable[..., Any]) -> Callable[..., Any]:
+        def send(self: Any, request: Any) -> Any:
+            try:
+                with crossing(_described(request)) as body:
+                    return original(self, request if body is None else _with_body(request, body))
+            except (Denied, GuardFault) as error:
+                return _forbidden(library, request, error)
+
+        return send
+
+    return wrap
+
+
+def _sent_later_by(library: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    def wrap(original: Callable[..., Any]) -> Callable[..., Any]:
+        async def send(self: Any, request: Any) -> Any:
+            try:
+                async with crossing_async(_described(request)) as body:
+                    return await original(self, request if body is None else _with_body(request, body))
+            except (Denied, GuardFault) as error:
+                return _forbidden(library, request, error)
+
+        return send
+
+    return wrap
+
+
+def _handled(original: Callable[..., Any]) -> Callable[..., Any]:
+    def handle(self: Any, request: Any) -> Any:
+        with crossing(_described(request)) as body:
+            return original(self, request if body is None else _with_body(request, body))
+
+    return handle
+
+
+def _handled_later(original: Callable[..., Any]) -> Callable[..., Any]:
+    async def handle(self: Any, request: Any) -> Any:
+        async with crossing_async(_described(request)) as body:
+            return await original(self, request if body is None else _with_body(request, body))
+
+    return handle
+
+
+def _described(request: Any) -> Any:
+    body = request.stream
+    if hasattr(request, "_content"):
+        body = request.content
+    elif _is_in_memory(request):
+        body = request.read()
+    return described(request.method, str(request.url), request.headers, body)
+
+
+def _is_in_memory(request: Any) -> bool:
+    """Whether reading it waits for nobody: bytes, as a redirect hands them on, or a form of a declared length."""
+    kind = type(request.stream).__name__
+    return kind == "ByteStream" or (kind == "MultipartStream" and _length(request) <= MOST_BYTES_READ)
+
+
+def _length(request: Any) -> int:
+    """As declared; what is not declared could be anything."""
+    text = request.headers.get("content-length", "")
+    return int(text) if text.isdecimal() else MOST_BYTES_READ + 1
+
+
+def _with_body(request: Any, body: bytes) -> Any:
+    headers = request.headers.copy()
+    headers.pop("transfer-encoding", None)
+    if body or "content-length" in headers:
+        headers["content-length"] = str(len(body))
+    return type(request)(request.method, request.url, headers=headers, content=body, extensions=request.extensions)
+
+
+def _forbidden(library: str, request: Any, error: Denied | GuardFault) -> Any:
+    made = sys.modules[library]
+
+    class Forbidden(made.Response):  # type: ignore[misc, name-defined]
+        """A 403 that no server sent."""
+
+        def raise_for_status(self) -> Any:
+            raise as_native(error, made.HTTPStatusError, {"request": request, "response": self})
+
+    Forbidden.__name__ = Forbidden.__qualname__ = "Response"
+    return Forbidden(
+        403,
+        json=answer(error),
+        headers={"x-should-retry": "false", "x-guard-decision": "deny" if isinstance(error, Denied) else "fault"},
+        request=request,
+        extensions={"guard": error},
+    )

@@ -1,0 +1,42 @@
+"""OpenCV: `cv2.FaceRecognizerSF` (SFace), and `cv2.face` of the contrib wheels.
+
+Detectors (`FaceDetectorYN`, cascades) and `alignCrop` identify nobody and pass untouched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import ModuleType
+
+from guard.integrations.hooks import Adapter, Hook
+from guard.integrations.local import COMPARE, EMBED, carrying, comparing, making
+
+__all__ = ["ADAPTER"]
+
+
+def _discover(cv2: ModuleType) -> Iterator[Hook]:
+    if hasattr(cv2, "FaceRecognizerSF"):
+        yield Hook("cv2", "FaceRecognizerSF.__init__", making("cv2.FaceRecognizerSF"))
+        yield Hook("cv2", "FaceRecognizerSF.create", making("cv2.FaceRecognizerSF.create"))
+        yield Hook("cv2", "FaceRecognizerSF_create", making("cv2.FaceRecognizerSF_create"))
+        yield Hook("cv2", "FaceRecognizerSF.feature", carrying("cv2.FaceRecognizerSF.feature", EMBED))
+        yield Hook("cv2", "FaceRecognizerSF.match", comparing("cv2.FaceRecognizerSF.match", COMPARE))
+    if hasattr(getattr(cv2, "face", None), "FaceRecognizer"):
+        for method in ("predict", "predict_label", "predict_collect"):
+            yield Hook("cv2", f"face.FaceRecognizer.{method}", carrying(f"cv2.face.{method}", COMPARE))
+        for method in ("train", "update"):
+            yield Hook("cv2", f"face.FaceRecognizer.{method}", comparing(f"cv2.face.{method}", ("enrol",)))
+
+
+ADAPTER = Adapter(
+    name="opencv",
+    distributions=(
+        "opencv-python",
+        "opencv-contrib-python",
+        "opencv-python-headless",
+        "opencv-contrib-python-headless",
+    ),
+    supported=">=4.10,<6",
+    discover={"cv2": _discover},
+    note="a network that is run by cv2.dnn is not recognised, nor vectors that are compared with numpy",
+)

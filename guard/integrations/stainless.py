@@ -1,0 +1,216 @@
+"""The HTTP clients of OpenAI, Anthropic and Google that one generator made: all their requests pass one method.
+
+It is hooked above its retries. Its options are not the caller's own objects; what is replaced is replaced in a copy.
+"""
+
+from __future__ import annotations
+
+import copy
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from guard.integrations.hooks import Hook
+from guard.integrations.operation import Operation
+from guard.integrations.passage import passage, passage_async
+from guard.integrations.refusals import Refuse, as_native
+from guard.integrations.translations.parts import replaced, settled
+
+__all__ = ["Dialect", "dumped", "forbidden", "hooks_in"]
+
+_FILES = "files of a multipart body"
+"""Where the files stand beside the fields while they are looked at; no field can have that name."""
+
+CODE = "face_policy_violation"
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """What differs from library to library.
+
+    Attributes:
+        translate: a path, a body and a service to an `Operation`; of `guard.integrations.translations`.
+        service: the service that a client with this host (``api.example.com:8000``) talks to.
+        exceptions: the module that has the library's ``PermissionDeniedError``.
+    """
+
+    translate: Callable[..., Operation | None]
+    service: Callable[[Any, str], str]
+    exceptions: str
+
+
+def hooks_in(module: str, dialect: Dialect) -> tuple[Hook, ...]:
+    """The hooks on the base clients in that module, sync and async."""
+
+    def wrap(original: Callable[..., Any]) -> Callable[..., Any]:
+        def request(self: Any, cast_to: Any, options: Any, *args: Any, **kwargs: Any) -> Any:
+            sending = _read(dialect, self, options)
+            if sending is None:
+                return original(self, cast_to, options, *args, **kwargs)
+            with passage(sending.operation, sending.refuse) as payload:
+                return original(self, cast_to, sending.options_with(payload), *args, **kwargs)
+
+        return request
+
+    def wrap_async(original: Callable[..., Any]) -> Callable[..., Any]:
+        async def request(self: Any, cast_to: Any, options: Any, *args: Any, **kwargs: Any) -> Any:
+            sending = _read(dialect, self, options)
+            if sending is None:
+                return await original(self, cast_to, options, *args, **kwargs)
+            async with passage_async(sending.operation, sending.refuse) as payload:
+                return await original(self, cast_to, sending.options_with(payload), *args, **kwargs)
+
+        return request
+
+    return Hook(module, "SyncAPIClient.request", wrap), Hook(module, "AsyncAPIClient.request", wrap_async)
+
+
+@dataclass(slots=True)
+class _Sending:
+    """A request that is about to be sent, and what it is in the guard's terms."""
+
+    operation: Operation
+    refuse: Refuse
+    options: Any
+    body: Any
+    files: Any
+
+    def options_with(self, payload: Mapping[Any, Any]) -> Any:
+        """The options that are sent instead: a copy in which what was judged stands."""
+        body = replaced(self.body, payload)
+        options = copy.copy(self.options)
+        if self.files is not None:
+            contents = iter(body.pop(_FILES))
+            pairs = [(name, (named, next(contents), *rest)) for name, (named, _, *rest) in self.files]
+            is_mapping = isinstance(self.options.files, Mapping)
+            options.files = dict(pairs) if is_mapping else pairs
+            options.json_data, options.extra_json = body, None
+        elif getattr(options, "content", None) is not None:
+            options.content = body
+        else:
+            options.json_data, options.extra_json = body, None
+        return options
+
+
+def _read(dialect: Dialect, client: Any, options: Any) -> _Sending | None:
+    if options.method.lower() == "get":
+        return None
+    url = client._prepare_url(options.url)
+    service = dialect.service(client, url.netloc.decode("ascii"))
+    body: Any = None
+    files = None
+    try:
+        body = _body(options)
+        if options.files:
+            files = _files(options.files)
+            body = {**(body or {}), _FILES: [content for _, (_, content, *_) in files]}
+        operation = dialect.translate(url.path, body, service=service)
+    except Exception as error:  # noqa: BLE001 - what cannot be read is refused by the guard, and recorded
+        operation = Operation(f"{dialect.exceptions}.request", service, (None,), broken=_why(error))
+    if operation is None:
+        return None
+    return _Sending(operation, _refusing(dialect, client, options.method, str(url)), options, body, files)
+
+
+def _why(error: Exception) -> str:
+    return f"the request cannot be read: {type(error).__name__}: {error}"
+
+
+def _body(options: Any) -> Any:
+    """What is sent, in containers of its own. Raises `ValueError` where that can be read only once, elsewhere."""
+    content = getattr(options, "content", None)
+    if content is not None:
+        return _content(content)
+    body = options.json_data
+    if options.extra_json is not None:
+        body = {**(body or {}), **options.extra_json}
+    return settled(dumped(body))
+
+
+def _content(content: Any) -> bytes:
+    content = settled(content)
+    if isinstance(content, str):
+        return content.encode()
+    if isinstance(content, (bytes, memoryview)):
+        return bytes(content)
+    if isinstance(content, list):
+        return b"".join(content)
+    raise ValueError(f"a {type(content).__name__}")
+
+
+def dumped(node: Any) -> Any:
+    """The request with the models in it as the client writes them, and without what is left out."""
+    if isinstance(node, Mapping):
+        return {key: dumped(value) for key, value in node.items() if type(value).__name__ not in ("NotGiven", "Omit")}
+    if isinstance(node, (list, tuple)):
+        return [dumped(value) for value in node]
+    if hasattr(node, "model_dump") and hasattr(node, "model_fields_set"):
+        return node.model_dump(exclude_unset=True, mode="json", by_alias=True)
+    return node
+
+
+def _files(files: Any) -> list[tuple[str, tuple[Any, ...]]]:
+    """Name of the field, and file name, bytes and the rest, of each file."""
+    pairs = files.items() if isinstance(files, Mapping) else files
+    found = []
+    for name, file in pairs:
+        named, content, *rest = file if isinstance(file, (tuple, list)) else (_file_name(file), file)
+        found.append((name, (named, _content(content), *rest)))
+    return found
+
+
+def _file_name(file: Any) -> str:
+    """As the HTTP libraries name a file that is given without a name."""
+    return str(getattr(file, "name", "upload")).replace("\\", "/").rpartition("/")[2] or "upload"
+
+
+# ---- refusals
+
+
+def _refusing(dialect: Dialect, client: Any, method: str, url: str) -> Refuse:
+    def refuse(error: Any) -> Exception:
+        native = sys.modules[dialect.exceptions].PermissionDeniedError
+        return forbidden(error, native, _http_of(client), method, url)
+
+    return refuse
+
+
+def forbidden(error: Any, native: type[Exception], http: Any, method: str, url: str) -> Exception:
+    """The refusal as the client's own error for a 403, with a response as the service would give it.
+
+    Args:
+        error: what the guard raised.
+        native: the library's ``PermissionDeniedError``.
+        http: the module that has its ``Request`` and ``Response``.
+        method, url: of the request that was not made.
+    """
+    body = {"message": str(error), "type": CODE, "param": None, "code": CODE}
+    request = http.Request(method, url)
+    return as_native(
+        error,
+        native,
+        {
+            "message": body["message"],
+            "request": request,
+            "response": http.Response(403, request=request, json={"error": body}),
+            "body": body,
+            "status_code": 403,
+            "code": CODE,
+            "param": None,
+            "type": CODE,
+            "error_code": CODE,
+            "api_message": body["message"],
+            "request_id": None,
+            "workspace_id": None,
+        },
+    )
+
+
+def _http_of(client: Any) -> Any:
+    """The HTTP library that this client sends with."""
+    for kind in type(client._client).__mro__:
+        name = kind.__module__.partition(".")[0]
+        if name in ("httpx", "httpx2"):
+            return sys.modules[name]
+    return sys.modules.get("httpx2") or sys.modules["httpx"]

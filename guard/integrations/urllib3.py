@@ -1,0 +1,50 @@
+"""urllib3: every request, retry and redirect passes `HTTPConnectionPool.urlopen`, botocore's and requests' too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from guard.integrations.fence import crossing, described
+from guard.integrations.hooks import Adapter, Hook
+
+__all__ = ["ADAPTER"]
+
+
+def _urlopen(original: Callable[..., Any]) -> Callable[..., Any]:
+    def urlopen(
+        self: Any, method: str, url: str, body: Any = None, headers: Any = None, *args: Any, **kwargs: Any
+    ) -> Any:
+        sent = self.headers if headers is None else headers
+        with crossing(described(method, _absolute(self, url), sent or {}, body)) as judged:
+            if judged is None:
+                return original(self, method, url, body, headers, *args, **kwargs)
+            return original(self, method, url, judged or None, _with_length(sent, len(judged)), *args, **kwargs)
+
+    return urlopen
+
+
+def _absolute(pool: Any, url: str) -> str:
+    """Behind a proxy the URL is whole already."""
+    if url.partition("://")[0].lower() in ("http", "https"):
+        return url
+    host = f"[{pool.host}]" if ":" in str(pool.host).strip("[]") else pool.host
+    return f"{pool.scheme}://{host}:{pool.port}{url}" if pool.port else f"{pool.scheme}://{host}{url}"
+
+
+def _with_length(headers: Any, length: int) -> Any:
+    made = headers.copy() if hasattr(headers, "copy") else dict(headers or {})
+    for name in list(made):
+        if name.lower() == "content-length":
+            made[name] = str(length)
+    return made
+
+
+ADAPTER = Adapter(
+    name="urllib3",
+    distributions=("urllib3",),
+    supported=">=1.26,<3",
+    hooks=(Hook("urllib3.connectionpool", "HTTPConnectionPool.urlopen", _urlopen),),
+    note="requests to known services and to hosts under [services] only; a connection of urllib3.connection used by "
+    "itself is not seen",
+)
