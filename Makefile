@@ -16,7 +16,7 @@ COVERAGE ?= 100
 PYTEST = python -m pytest -q -n 2 --dist loadfile
 DEMO = .venv-demo/bin/guard
 
-.PHONY: help demo test test-all test-wheel test-versions test-opencv4 test-hunt smoke-opencv4 lint format types bench clean
+.PHONY: help demo test test-all test-wheel test-versions test-opencv4 test-hunt test-kill smoke-opencv4 lint format types bench clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -76,11 +76,15 @@ format: .venv/.ready
 types: .venv/.ready
 	.venv/bin/mypy
 
-test-all: test test-wheel test-opencv4 test-versions test-hunt
+test-all: test test-wheel test-opencv4 test-versions test-hunt test-kill
 
 # The second opinion on ten times as many calls as in `make test`.
 test-hunt: .venv/.ready
 	GUARD_EXAMPLES=10 .venv/bin/python -m pytest -q tests/policy/test_second_opinion.py
+
+# A process that records is killed a few hundred times, at any instant, all on one ledger.
+test-kill: .venv/.ready
+	GUARD_KILLS=300 .venv/bin/python -m pytest -q tests/ledger/test_kill.py
 
 # The wheel in an empty environment, in an empty folder.
 test-wheel: .venv/.ready
@@ -113,6 +117,7 @@ bench: .venv/.ready
 	.venv/bin/python benchmarks/startup.py
 	.venv/bin/python benchmarks/policy.py
 	.venv/bin/python benchmarks/detector.py
+	.venv/bin/python benchmarks/ledger.py
 
 clean:
 	rm -rf .venv .venv-* demo-out build dist .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -174,7 +174,8 @@ class Call:
             self.fault = str(error)
         except Exception as error:  # a broken stage is a refusal, whatever it raised
             log.exception("source %s: the guard failed while judging a call", self.source.id)
-            self.fault = f"the guard failed while judging: {type(error).__name__}: {error}"
+            # Somebody else's message could hold a name or a prompt: it goes to the log, never into the record.
+            self.fault = f"the guard failed while judging: {type(error).__name__}"
         return self._broken(), None
 
     def approval(self, *, sealed: bool) -> Approval:

@@ -149,7 +149,8 @@ class Guard:
         except GuardError:
             raise
         except Exception as error:  # a broken detector is not "no faces"
-            raise GuardFault(f"the detector raised {type(error).__name__}: {error}") from error
+            log.error("the detector raised %s: %s", type(error).__name__, error)
+            raise GuardFault(f"the detector raised {type(error).__name__}") from error
         if not isinstance(found, Faces):
             raise GuardFault(f"the detector answered with a {type(found).__name__} instead of faces")
         return found

@@ -11,6 +11,7 @@ import typer
 from guard.cli.ledger_checks import checkpoint, prove, prune, verify
 from guard.cli.options import Json, LedgerPath, instant
 from guard.cli.output import print_json
+from guard.cli.statement import statement
 from guard.cli.whatif import whatif
 from guard.errors import GuardError
 from guard.ledger import read, summary
@@ -24,6 +25,7 @@ ledger_app.command()(verify)
 ledger_app.command()(checkpoint)
 ledger_app.command()(prove)
 ledger_app.command()(prune)
+ledger_app.command()(statement)
 ledger_app.command()(whatif)
 
 _VERDICTS = ("allow", "redact", "deny")

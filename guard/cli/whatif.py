@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from guard.cli.bundle import settings_of
-from guard.cli.options import At, Json, instant, wrong_option
+from guard.cli.options import At, Json, LedgerPath, instant, wrong_option
 from guard.cli.output import print_json
 from guard.facts import format_instant
 from guard.ledger import read
@@ -23,7 +23,7 @@ _FAILED = 2
 
 
 def whatif(
-    ledger: Annotated[Path, typer.Argument(metavar="LEDGER", show_default=False, help="The ledger's file.")],
+    ledger: LedgerPath,
     policy: Annotated[
         list[str],
         typer.Option(

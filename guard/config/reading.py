@@ -100,19 +100,7 @@ def load_config(path: Path | str) -> Config:
         label_sources=_flag(_table(table, "telemetry", name).get("sources", False), f"{name}: telemetry.sources"),
         gateway=read_gateway(gateway, path.parent, sources, services, f"{name}: gateway") if gateway else None,
         **_signed(policy, path.parent, f"{name}: policy"),
-        ledger_key=_path(ledger, "key", path.parent, f"{name}: ledger"),
-        checkpoint_seconds=number(
-            ledger.get("checkpoint_seconds", 60), f"{name}: ledger.checkpoint_seconds", low=0.1, high=86_400
-        ),
-        checkpoint_records=int(
-            number(
-                ledger.get("checkpoint_records", 1000),
-                f"{name}: ledger.checkpoint_records",
-                low=1,
-                high=1_000_000,
-                whole=True,
-            )
-        ),
+        **_sealing(ledger, path.parent, f"{name}: ledger"),
     )
 
 
@@ -123,13 +111,23 @@ def _settings(policy: Mapping[str, Any], name: str) -> Settings:
         raise ConfigError(error.what, where=f"{name}: {error.where}", mend=error.mend) from None
 
 
-def _signed(policy: Mapping[str, Any], folder: Path, where: str) -> dict[str, Path | None]:
+def _signed(policy: Mapping[str, Any], folder: Path, where: str) -> dict[str, Any]:
     for key, other in (("bundle", "public_key"), ("public_key", "bundle")):
         if key in policy and other not in policy:
             raise ConfigError(
                 f"{key} says nothing without {other}", where=f"{where}.{key}", mend=f"name the {other} as well"
             )
     return {key: _path(policy, key, folder, where) for key in ("bundle", "public_key")}
+
+
+def _sealing(ledger: Mapping[str, Any], folder: Path, where: str) -> dict[str, Any]:
+    """Who signs the record, and how often."""
+    seconds, records = ledger.get("checkpoint_seconds", 60), ledger.get("checkpoint_records", 1000)
+    return {
+        "ledger_key": _path(ledger, "key", folder, where),
+        "checkpoint_seconds": number(seconds, f"{where}.checkpoint_seconds", low=0.1, high=86_400),
+        "checkpoint_records": int(number(records, f"{where}.checkpoint_records", low=1, high=1_000_000, whole=True)),
+    }
 
 
 def _path(table: Mapping[str, Any], key: str, folder: Path, where: str) -> Path | None:

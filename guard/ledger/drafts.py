@@ -35,10 +35,11 @@ class Drafts:
 
     Attributes:
         lost: how many calls found no room in memory since the last commit.
+        first: the first leaf of the session.
     """
 
     def __init__(self, session: str, limit: int) -> None:
-        self.lost = 0
+        self.lost = self.first = 0
         self._session = session
         self._limit = limit
         self._serial = 0
@@ -194,9 +195,11 @@ class Drafts:
 
     def _write_entry(self, store: Store, entry: Entry) -> None:
         self._cite(store, entry)
-        supersedes = store.released(entry.id) if entry.again else None
-        leaf = Run(entry).leaf(self._session, supersedes)
-        store.append(leaf)
+        leaf = Run(entry).leaf(self._session)
+        if entry.again:
+            store.supersede(leaf, self.first)
+        else:
+            store.append(leaf)
         if leaf.verdict == "deny" and leaf.enforced:
             self._writing.settled.append(entry)
 

@@ -75,8 +75,8 @@ def _find(connection: sqlite3.Connection, path: Path, id: str) -> tuple[int, str
         rows = connection.execute("SELECT seq, body FROM leaves WHERE seq = ?", (int(id),))
     else:
         rows = connection.execute(
-            "SELECT seq, body FROM leaves WHERE kind = 'call' AND ? IN (id, json_extract(body, '$.last_id')) "
-            "ORDER BY seq DESC LIMIT 1",
+            "SELECT seq, body FROM leaves WHERE kind = 'call' "
+            "AND ? IN (json_extract(body, '$.id'), json_extract(body, '$.last_id')) ORDER BY seq DESC LIMIT 1",
             (id,),
         )
     found = rows.fetchone()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Generator, Iterator
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,16 @@ __all__ = ["leaves", "read", "summary"]
 
 _RECORDS = """
 SELECT body, seq FROM leaves WHERE kind = 'call'
-  AND seq NOT IN (SELECT supersedes FROM leaves WHERE supersedes IS NOT NULL)
+  AND seq NOT IN (SELECT seq FROM superseded)
 UNION ALL
 SELECT body, NULL FROM pending WHERE json_extract(body, '$.kind') = 'call'
 """
 _LEAVES = "SELECT body FROM leaves WHERE body IS NOT NULL UNION ALL SELECT body FROM pending"
+_LEAVES_OF_A_KIND = """
+SELECT body FROM leaves WHERE kind <> 'call' AND kind = ?
+UNION ALL
+SELECT body FROM pending WHERE json_extract(body, '$.kind') = ?
+"""
 
 
 def read(
@@ -49,9 +54,9 @@ def read(
 
     Raises `LedgerError` where the file is missing, is no ledger of this version, or is damaged.
     """
-    with closing(_bodies(Path(path), _RECORDS)) as bodies:
-        described = _described(Path(path))
-        for body, seq in bodies:
+    with _opened(Path(path)) as connection:
+        described = _described(connection)
+        for body, seq in connection.execute(_RECORDS):
             record = fields_of(body)
             if (
                 (source is not None and record["source"] != source)
@@ -79,8 +84,9 @@ def leaves(path: Path | str, *, kind: str | None = None) -> Iterator[dict[str, A
     """Every leaf, pruned ones left out, as its fields, `kind` among them, in the order of the tree; then what is
     pending, with `seq` -1. Raises as `read`.
     """
-    with closing(_bodies(Path(path), _LEAVES)) as bodies:
-        for (body,) in bodies:
+    query, values = (_LEAVES, ()) if kind in (None, "call") else (_LEAVES_OF_A_KIND, (kind, kind))
+    with _opened(Path(path)) as connection:
+        for (body,) in connection.execute(query, values):
             fields = fields_of(body)
             if kind is None or fields["kind"] == kind:
                 yield fields
@@ -95,8 +101,8 @@ def summary(path: Path | str) -> dict[str, int]:
         "SELECT verdict, sum(count), sum(CASE WHEN fault IS NULL THEN 0 ELSE count END), "
         "sum(CASE WHEN json_extract(body, '$.enforced') THEN 0 ELSE count END) FROM records GROUP BY verdict"
     )
-    with closing(_bodies(Path(path), query)) as rows:
-        for verdict, number, faults, unenforced in rows:
+    with _opened(Path(path)) as connection:
+        for verdict, number, faults, unenforced in connection.execute(query):
             counts["total"] += number
             counts[verdict] += number
             counts["fault"] += faults
@@ -104,16 +110,18 @@ def summary(path: Path | str) -> dict[str, int]:
     return counts
 
 
-def _described(path: Path) -> dict[str, dict[str, Any]]:
+def _described(connection: sqlite3.Connection) -> dict[str, dict[str, Any]]:
     query = "SELECT body FROM leaves WHERE kind <> 'call' AND kind IN ('facts', 'policy')"
-    with closing(_bodies(path, query)) as bodies:
-        found = [fields_of(body) for (body,) in bodies]
+    found = [fields_of(body) for (body,) in connection.execute(query)]
     return {fields["digest"]: fields for fields in found}
 
 
-def _bodies(path: Path, query: str) -> Generator[tuple[Any, ...], None, None]:
+@contextmanager
+def _opened(path: Path) -> Iterator[sqlite3.Connection]:
+    """One moment of a ledger, whatever is written meanwhile."""
     try:
         with closing(open_to_read(path)) as connection:
-            yield from connection.execute(query)
+            connection.execute("BEGIN")
+            yield connection
     except (sqlite3.Error, msgspec.MsgspecError) as error:
         raise LedgerError(f"the ledger cannot be read: {error}", where=str(path)) from error

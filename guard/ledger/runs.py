@@ -6,6 +6,8 @@ clock, enforcement, and in whether faces were looked for, unknown, none or some.
 
 from __future__ import annotations
 
+from typing import SupportsIndex
+
 from guard.ledger.entry import Entry
 from guard.ledger.instants import text_of
 from guard.ledger.leaves import Calls
@@ -89,27 +91,28 @@ class Run:
         self._since = stored.until
         self._first = self._last
 
-    def leaf(self, session: str, supersedes: int | None = None) -> Calls:
+    def leaf(self, session: str) -> Calls:
         """The run as a statement, as far as it has come."""
         first, last = self._first, self._last
         decision, end, fault = first.decision, last.decision, first.fault
+        at = self._since or text_of(first.at_ns)
         return Calls(
             session=session,
             id=decision.id,
             last_id=end.id,
             count=self.count,
-            at=self._since or text_of(first.at_ns),
-            until=text_of(last.at_ns),
+            at=at,
+            until=at if last is first and self._since is None else text_of(last.at_ns),
             clock=first.clock,
             source=decision.source,
-            frame=decision.frame,
-            last_frame=end.frame,
+            frame=_whole(decision.frame),
+            last_frame=_whole(end.frame),
             captured_at=_captured(first),
             last_captured_at=_captured(last),
             action=decision.action,
             service=decision.service,
             verdict=first.verdict,
-            fault=None if fault is None else fault[:_MAX_FAULT],
+            fault=None if fault is None else _clean(fault),
             faces=self._least,
             faces_most=self._most,
             rules=_rules(first),
@@ -122,7 +125,6 @@ class Run:
             judged_actions=list(first.judged_actions),
             latency_us=round(self._latency_us, 1),
             latency_us_max=round(self._latency_us_max, 1),
-            supersedes=supersedes,
         )
 
     @property
@@ -137,6 +139,17 @@ def _rules(entry: Entry) -> list[str]:
 
 def _sees(faces: int | None) -> bool | None:
     return None if faces is None else faces > 0
+
+
+def _whole(frame: object) -> int | None:
+    """A frame number of the caller's as the record can hold it: a record that cannot be written refuses all calls."""
+    if isinstance(frame, SupportsIndex) and -(2**53) < frame.__index__() < 2**53:
+        return frame.__index__()
+    return None
+
+
+def _clean(text: str) -> str:
+    return text[:_MAX_FAULT].encode("utf-8", "replace").decode("utf-8")
 
 
 def _captured(entry: Entry) -> str | None:

@@ -15,22 +15,21 @@ __all__ = ["SCHEMA_VERSION", "connect", "is_ledger", "objects", "open_to_read", 
 
 SCHEMA_VERSION = 3
 
-# leaves: body = the JSON, NULL where it was pruned; hash = its RFC 6962 leaf hash. The other columns are not stored.
+# leaves: body = the JSON, NULL where it was pruned; hash = its RFC 6962 leaf hash; kind is not stored.
+# superseded: records whose place a later one took, as that one says.
 # pending: statements that still grow; each becomes a leaf. tree: the Merkle frontier, so that appending reads one row.
 _TABLES = """
 CREATE TABLE leaves (
-  seq        INTEGER PRIMARY KEY,
-  body       TEXT,
-  hash       BLOB NOT NULL,
-  kind       TEXT GENERATED ALWAYS AS (json_extract(body, '$.kind')) VIRTUAL,
-  id         TEXT GENERATED ALWAYS AS (json_extract(body, '$.id')) VIRTUAL,
-  verdict    TEXT GENERATED ALWAYS AS (json_extract(body, '$.verdict')) VIRTUAL,
-  supersedes INTEGER GENERATED ALWAYS AS (json_extract(body, '$.supersedes')) VIRTUAL
+  seq  INTEGER PRIMARY KEY,
+  body TEXT,
+  hash BLOB NOT NULL,
+  kind TEXT GENERATED ALWAYS AS (json_extract(body, '$.kind')) VIRTUAL
 );
 CREATE INDEX leaves_of_other_kinds ON leaves (kind) WHERE kind <> 'call';
-CREATE INDEX leaves_released ON leaves (id)
-  WHERE verdict IN ('allow', 'redact') OR json_extract(body, '$.enforced') = 0;
-CREATE INDEX leaves_superseding ON leaves (supersedes) WHERE supersedes IS NOT NULL;
+CREATE TABLE superseded (
+  seq INTEGER PRIMARY KEY,
+  by  INTEGER NOT NULL
+);
 CREATE TABLE pending (
   session TEXT NOT NULL,
   name    TEXT NOT NULL,
@@ -63,7 +62,7 @@ CREATE VIEW records AS
     body
   FROM (
     SELECT seq, body FROM leaves WHERE kind = 'call'
-      AND seq NOT IN (SELECT supersedes FROM leaves WHERE supersedes IS NOT NULL)
+      AND seq NOT IN (SELECT seq FROM superseded)
     UNION ALL
     SELECT NULL, body FROM pending WHERE json_extract(body, '$.kind') = 'call'
   );
@@ -73,13 +72,32 @@ CREATE VIEW records AS
 def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     """Opens the file. Raises `sqlite3.Error`; callers turn that into a `LedgerError`."""
     if read_only:
-        return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5.0, isolation_level=None)
+        return _connect_to_read(path)
     # One thread at a time uses it: whoever opens the ledger first, its writer from then on.
     connection = sqlite3.connect(path, timeout=5.0, isolation_level=None, check_same_thread=False)
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA wal_autocheckpoint = 0")  # the writer does it, when nobody waits for the disk
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _connect_to_read(path: Path) -> sqlite3.Connection:
+    def opened(options: str) -> sqlite3.Connection:
+        return sqlite3.connect(f"{path.absolute().as_uri()}?{options}", uri=True, timeout=5.0, isolation_level=None)
+
+    connection = opened("mode=ro")
+    try:
+        connection.execute("PRAGMA schema_version")
+    except sqlite3.OperationalError:
+        connection.close()
+        if Path(f"{path}-wal").exists():
+            raise
+        # A closed ledger in a folder where nothing can be written, an auditor's copy: nobody else writes it either.
+        connection = opened("mode=ro&immutable=1")
     except BaseException:
         connection.close()
         raise

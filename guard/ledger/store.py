@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from guard.ledger import notes
 from guard.ledger.instants import now
-from guard.ledger.leaves import Created, Leaf, canonical, encode, fields_of
+from guard.ledger.leaves import Calls, Created, Leaf, canonical, encode, fields_of
 from guard.ledger.merkle import Frontier, leaf_hash
 from guard.ledger.schema import SCHEMA_VERSION, connect, prepare
 
@@ -25,7 +25,7 @@ _BATCH = 1000
 _OLD = """
 SELECT seq FROM leaves WHERE body IS NOT NULL AND json_extract(body, '$.until') < :before
 UNION
-SELECT supersedes FROM leaves WHERE supersedes IS NOT NULL AND json_extract(body, '$.until') < :before
+SELECT s.seq FROM superseded s JOIN leaves l ON l.seq = s.by WHERE json_extract(l.body, '$.until') < :before
 ORDER BY 1
 """
 
@@ -97,15 +97,19 @@ class Store:
             self._connection.execute("DELETE FROM pending WHERE session = ? AND name = ?", (session, name)).rowcount > 0
         )
 
-    def released(self, id: str) -> int | None:
-        """`seq` of the newest record that released the call `id`."""
+    def supersede(self, leaf: Calls, first: int) -> int:
+        """Adds a record in place of the newest one that released the same call, looked for from leaf `first` on."""
         self._write_rows()
         found = self._connection.execute(
-            "SELECT max(seq) FROM leaves WHERE id = ? "
-            "AND (verdict IN ('allow', 'redact') OR json_extract(body, '$.enforced') = 0)",
-            (id,),
-        ).fetchone()[0]
-        return None if found is None else int(found)
+            "SELECT seq FROM leaves WHERE seq >= ? AND json_extract(body, '$.id') = ? "
+            "AND (json_extract(body, '$.verdict') IN ('allow', 'redact') OR NOT json_extract(body, '$.enforced')) "
+            "ORDER BY seq DESC LIMIT 1",
+            (first, leaf.id),
+        ).fetchone()
+        if found is not None:
+            leaf.supersedes = int(found[0])
+            self._connection.execute("INSERT OR REPLACE INTO superseded VALUES (?, ?)", (leaf.supersedes, self.size))
+        return self.append(leaf)
 
     def described(self) -> set[str]:
         """The digests of facts and policies that the file says already."""
@@ -157,10 +161,11 @@ class Store:
         self._connection.execute("PRAGMA secure_delete = ON")
         for at in range(0, len(old), 500):
             some = old[at : at + 500]
-            among = f"WHERE seq IN ({','.join('?' * len(some))})"
-            count = f"SELECT sum(json_extract(body, '$.count')) FROM leaves {among} AND kind = 'call'"
+            these = f"({','.join('?' * len(some))})"
+            count = f"SELECT sum(json_extract(body, '$.count')) FROM leaves WHERE seq IN {these} AND kind = 'call'"
             calls += self._connection.execute(count, some).fetchone()[0] or 0
-            self._connection.execute(f"UPDATE leaves SET body = NULL {among}", some)
+            self._connection.execute(f"UPDATE leaves SET body = NULL WHERE seq IN {these}", some)
+            self._connection.execute(f"DELETE FROM superseded WHERE by IN {these}", some)
         return old, calls
 
     def clear_log(self, *, shrink: bool) -> bool:

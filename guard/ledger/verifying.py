@@ -74,7 +74,7 @@ def verify(
 
 def _check_file(connection: sqlite3.Connection, found: Verification) -> None:
     expected = objects()
-    for name, sql in connection.execute("SELECT name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"):
+    for name, sql in connection.execute("SELECT name, sql FROM sqlite_master WHERE substr(name, 1, 7) <> 'sqlite_'"):
         if expected.pop(name, None) != sql:
             found.add(f"the file holds {name!r}, which guard did not make so")
     for name in expected:
@@ -111,7 +111,7 @@ class _Walk:
             if seq != self._tree.size and not broken:
                 broken = True
                 found.add(f"leaf {self._tree.size} is missing", self._tree.size)
-            self._tree.append(bytes(hash))
+            self._tree.append(hash if isinstance(hash, bytes) else b"")
             found.leaves += 1
             self._leaf(seq, body, hash)
             if not broken and self._tree.size in seals.sizes:
@@ -132,15 +132,17 @@ class _Walk:
         except (msgspec.MsgspecError, TypeError):
             return ""
 
-    def _leaf(self, seq: int, body: str | None, hash: bytes) -> None:
+    def _leaf(self, seq: int, body: object, hash: object) -> None:
         if body is None:
             self._gone.append(seq)
             self._found.pruned += 1
             return
-        data = body.encode("utf-8") if isinstance(body, str) else bytes(body)
         try:
+            if not isinstance(body, str):
+                raise TypeError("it is no text")
+            data = body.encode("utf-8")
             leaf = _glance.decode(data)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, TypeError) as error:
             self._found.add(f"leaf {seq} was changed: it is no statement: {error}", seq)
             return
         if leaf_hash(data) != hash:
@@ -189,7 +191,11 @@ class _Walk:
         return keys
 
     def _check_derived(self, sealed: int, *, broken: bool) -> None:
-        size, peaks, stated = self._connection.execute("SELECT size, peaks, sealed FROM tree").fetchone()
+        row = self._connection.execute("SELECT size, peaks, sealed FROM tree").fetchone()
+        if row is None or not isinstance(row[0], int) or not isinstance(row[2], int):
+            self._found.add("the stored tree is gone")
+            return
+        size, peaks, stated = row
         if size > self._tree.size and not broken:
             self._found.add(f"leaves {self._tree.size} to {size - 1} are missing", self._tree.size)
         elif not broken and (size, peaks) != (self._tree.size, b"".join(self._tree.peaks)):
@@ -198,6 +204,10 @@ class _Walk:
             self._found.add(f"{stated} leaves are said to be sealed, and {sealed} are", min(stated, sealed))
 
     def _check_superseded(self) -> None:
+        said = {(leaf.supersedes, seq) for seq, leaf in self._superseding}
+        stored = set(self._connection.execute("SELECT seq, by FROM superseded"))
+        for marked, _ in sorted(stored ^ said, key=str)[:1]:
+            self._found.add(f"leaf {marked} is marked as superseded otherwise than the records say", marked)
         for seq, leaf in self._superseding:
             row = self._connection.execute("SELECT body FROM leaves WHERE seq = ?", (leaf.supersedes,)).fetchone()
             if row is None or row[0] is None:

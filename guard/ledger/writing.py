@@ -197,7 +197,7 @@ class Ledger:
         self._queue: SimpleQueue[_Item] = SimpleQueue()
         self._urgent = threading.Event()
         self._drafts = Drafts(self._session, _KEPT_LIMIT)
-        self._pended_s = self._sealed_s = time.monotonic()
+        self._pended_s = self._sealed_s = self._tidied_s = time.monotonic()
         self._handed_s = self._unwritten_s = _NEVER
         self._store: Store | None = None
         try:
@@ -225,7 +225,7 @@ class Ledger:
         self._thread.start()
 
     def _say_opened(self, store: Store) -> None:
-        store.append(
+        self._drafts.first = store.append(
             Opened(
                 at=now(),
                 session=self._session,
@@ -260,6 +260,8 @@ class Ledger:
             self._commit(batch, last=stop)
             if self._store is not None and not stop:
                 self._tidy(self._store)
+        if self._drafts.ready:
+            log.error("the ledger %s was closed while it could not be written: its last refusals are lost", self.path)
         self._drop_store()
 
     def _gather(self) -> list[_Item]:
@@ -268,7 +270,7 @@ class Ledger:
         except Empty:
             return []
         # Denials gather for a while, and their callers do not wake this thread; a release or the end does.
-        self._urgent.wait(COMMIT_SECONDS)
+        self._urgent.wait(min(COMMIT_SECONDS, self._patience() or COMMIT_SECONDS))
         self._urgent.clear()
         self._unwritten_s = min(self._unwritten_s, self._handed_s)
         while True:
@@ -280,12 +282,12 @@ class Ledger:
 
     def _patience(self) -> float | None:
         """How long the writer may sleep if nobody hands anything over; None = for ever."""
-        if self._drafts.changed:
-            return max(0.0, min(COMMIT_SECONDS, self._pended_s + COMMIT_SECONDS - time.monotonic()))
         store = self._store
-        if store is None or self._drafts.ready or self._drafts.open or store.size > store.sealed:
+        if store is None or self._drafts.ready:
             return _RETRY_SECONDS
-        return None
+        if self._drafts.changed:
+            return max(0.001, min(COMMIT_SECONDS, self._pended_s + COMMIT_SECONDS - time.monotonic()))
+        return _RETRY_SECONDS if self._drafts.open or store.size > store.sealed else None
 
     def _commit(self, batch: list[_Item], *, last: bool) -> None:
         now_s = time.monotonic()
@@ -361,8 +363,11 @@ class Ledger:
             self._failing = why
 
     def _tidy(self, store: Store) -> None:
+        if time.monotonic() - self._tidied_s < _RETRY_SECONDS:
+            return  # a reader may be in the way: it would be tried after every commit
         length = store.log_bytes()
         if length > _LOG_BYTES_BUSY or (length > _LOG_BYTES and self._queue.empty()):
+            self._tidied_s = time.monotonic()
             try:
                 store.tidy()
             except Exception as error:  # noqa: BLE001 - nothing is lost by it, and nobody waits

@@ -87,6 +87,22 @@ def test_no_value_in_the_file_can_be_changed(sealed: Path, tmp_path: Path):
     assert tried > 200
 
 
+@pytest.mark.parametrize("value", [None, 0, -1, 2**62, 1.5, "", "x", b"", b"\xff" * 40])
+def test_a_value_of_another_type_is_a_problem_and_never_a_crash(sealed: Path, tmp_path: Path, value: Any):
+    copy = tmp_path / "copy.db"
+    for cell in ("leaves.body", "leaves.hash", "checkpoints.note", "tree.size", "tree.peaks", "tree.sealed"):
+        table, column = cell.split(".")
+        shutil.copy(sealed, copy)
+        with closing(sqlite3.connect(copy)) as connection:
+            connection.execute("PRAGMA ignore_check_constraints = ON")
+            try:
+                connection.execute(f"UPDATE {table} SET {column} = ? WHERE rowid = 1", (value,))
+            except sqlite3.Error:  # SQLite refuses it by itself
+                continue
+            connection.commit()
+        assert not verify(copy).verified, cell
+
+
 def test_a_changed_record_is_named(sealed: Path, edit):
     seq = call(sealed, 31)
     edit(sealed, "UPDATE leaves SET body = replace(body, 'deny', 'dent') WHERE seq = ?", call(sealed, 40))
@@ -246,8 +262,10 @@ def test_whoever_holds_the_key_can_rewrite_what_no_kept_checkpoint_covers(sealed
     [
         "CREATE TABLE notes (x)",
         "CREATE TRIGGER t AFTER INSERT ON leaves BEGIN DELETE FROM leaves WHERE seq = new.seq; END",
+        "CREATE TRIGGER sqlitex AFTER INSERT ON leaves BEGIN DELETE FROM leaves WHERE seq = new.seq; END",
         "DROP VIEW records",
-        "DROP INDEX leaves_released",
+        "DROP INDEX leaves_of_other_kinds",
+        "INSERT INTO superseded VALUES (20, 21)",
         "PRAGMA application_id = 7",
         "INSERT INTO pending VALUES ('0000000000000000', 'run-1', '{\"kind\":\"call\",\"count\":9}')",
         "INSERT INTO pending VALUES ('0000000000000000', 'run-1', 'no json')",
@@ -280,7 +298,9 @@ def test_a_record_that_takes_the_place_of_somebody_elses_is_found(tmp_path: Path
         session = ledger._session
     store = Store(path)
     store.begin()
-    store.append(Run(entry(2)).leaf(session, supersedes=call(path, 1)))
+    leaf = Run(entry(2)).leaf(session)
+    leaf.supersedes = call(path, 1)
+    store.append(leaf)
     store.checkpoint(signing_key(path))
     store.commit()
     store.close()

@@ -146,7 +146,7 @@ def test_what_fails_on_every_frame_is_said_once(command: Command, make_clip: Mak
     assert status == 0
     assert (call["denied"], call["faulted"], call["reached_service"]) == (12, 12, 0)
     assert "fault in 12 calls" in err
-    assert "model gone" in err
+    assert "the detector raised RuntimeError" in err
     assert len(err.splitlines()) == 1
 
 
