@@ -6,7 +6,6 @@ Its endpoint inherits botocore's entry, which `guard.integrations.botocore` hook
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AsyncExitStack
 from typing import Any
 
 from guard.integrations import aws
@@ -21,9 +20,8 @@ def _call(original: Callable[..., Any]) -> Callable[..., Any]:
     async def make_api_call(self: Any, *args: Any, **kwargs: Any) -> Any:
         if not aws.is_judged(self.meta.service_model):
             return await original(self, *args, **kwargs)
-        async with AsyncExitStack() as release:
-            with aws.spanning(self, release):
-                return await original(self, *args, **kwargs)
+        async with aws.span_of(self):
+            return await original(self, *args, **kwargs)
 
     return make_api_call
 
@@ -36,15 +34,15 @@ def _parameters(original: Callable[..., Any]) -> Callable[..., Any]:
         presigned = bool(context and context.get("is_presign_request"))
         operation, params = aws.read_call(operation_model, params, self.meta.endpoint_url, presigned=presigned)
         span = None if presigned else aws.current_span(self)
-        if operation is not None:
-            through = passage_async(operation, aws.refusal(operation_model.name, self.exceptions))
-            if span is None:  # only asked for: nothing is sent in here
-                async with through as payload:
-                    return replaced(params, payload)
-            params = replaced(params, await span.release.enter_async_context(through))
+        if operation is None:
+            if span is not None:
+                span.admit(None)
+            return params
+        through = passage_async(operation, aws.refusal(operation_model.name, self.exceptions))
         if span is not None:
-            span.is_judged = True
-        return params
+            return replaced(params, await span.admit_async(through))
+        async with through as payload:  # only asked for: nothing is sent in here
+            return replaced(params, payload)
 
     return emit_api_params
 

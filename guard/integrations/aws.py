@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -32,7 +31,7 @@ __all__ = [
     "read_request",
     "refusal",
     "request_with",
-    "spanning",
+    "span_of",
 ]
 
 _LIBRARY = "botocore"
@@ -40,9 +39,9 @@ _REKOGNITION = "rekognition"
 _CODE = "AccessDeniedException"
 
 
-def spanning(client: object, release: Any) -> AbstractContextManager[Span]:
-    """Makes the call of this client the span of the running code."""
-    return spans.spanning(_LIBRARY, client, release)
+def span_of(client: object) -> Span:
+    """The span of a call that this client makes."""
+    return Span(_LIBRARY, client)
 
 
 def current_span(client: object = None) -> Span | None:
@@ -66,7 +65,7 @@ def is_judged(service: Any) -> bool:
 
 def _is_rekognition(service: Any) -> bool:
     # A model of the user's own may carry another name; what it calls is said by its target.
-    return _REKOGNITION in (service.service_name, str(service.metadata.get("targetPrefix")).casefold()[:11])
+    return bool(service.service_name == _REKOGNITION or service.metadata.get("targetPrefix") == "RekognitionService")
 
 
 def read_call(model: Any, params: Any, endpoint: str, *, presigned: bool) -> tuple[Operation | None, Any]:
@@ -160,10 +159,15 @@ def refusal(operation: str, exceptions: Any = None) -> Refuse:
 
     def refuse(error: Denied | GuardFault) -> BaseException:
         native = sys.modules["botocore.exceptions"].ClientError if exceptions is None else exceptions.from_code(_CODE)
-        response = {
-            "Error": {"Code": _CODE, "Message": str(error)},
-            "ResponseMetadata": {"HTTPStatusCode": 403, "HTTPHeaders": {}, "RetryAttempts": 0},
-        }
-        return as_native(error, native, {"response": response, "operation_name": operation})
+        return as_native(error, native, partial(_response, operation, error))
 
     return refuse
+
+
+def _response(operation: str, error: Denied | GuardFault) -> dict[str, Any]:
+    """The attributes of ``ClientError``."""
+    response = {
+        "Error": {"Code": _CODE, "Message": str(error)},
+        "ResponseMetadata": {"HTTPStatusCode": 403, "HTTPHeaders": {}, "RetryAttempts": 0},
+    }
+    return {"response": response, "operation_name": operation}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from typing import Any
 
 from guard.integrations import aws
@@ -22,7 +21,7 @@ def _call(original: Callable[..., Any]) -> Callable[..., Any]:
     def make_api_call(self: Any, *args: Any, **kwargs: Any) -> Any:
         if not aws.is_judged(self.meta.service_model):
             return original(self, *args, **kwargs)
-        with ExitStack() as release, aws.spanning(self, release):
+        with aws.span_of(self):
             return original(self, *args, **kwargs)
 
     return make_api_call
@@ -36,15 +35,15 @@ def _parameters(original: Callable[..., Any]) -> Callable[..., Any]:
         presigned = bool(context and context.get("is_presign_request"))
         operation, params = aws.read_call(operation_model, params, self.meta.endpoint_url, presigned=presigned)
         span = None if presigned else aws.current_span(self)
-        if operation is not None:
-            through = passage(operation, aws.refusal(operation_model.name, self.exceptions))
-            if span is None:  # only asked for: nothing is sent in here
-                with through as payload:
-                    return replaced(params, payload)
-            params = replaced(params, span.release.enter_context(through))
+        if operation is None:
+            if span is not None:
+                span.admit(None)
+            return params
+        through = passage(operation, aws.refusal(operation_model.name, self.exceptions))
         if span is not None:
-            span.is_judged = True
-        return params
+            return replaced(params, span.admit(through))
+        with through as payload:  # only asked for: nothing is sent in here
+            return replaced(params, payload)
 
     return emit_api_params
 

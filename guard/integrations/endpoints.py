@@ -206,7 +206,7 @@ def _is_upgrade(request: Request) -> bool:
 
 def _websocket(request: Request, place: Place) -> Operation | None:
     """A connection whose messages nobody looks at afterwards."""
-    if "intent=transcription" in place.query or "/audio/" in place.path or _SOUND_OR_TEXT.search(place.path):
+    if "intent=transcription" in place.query or "/audio/" in place.path or _NAMES_NOBODY.search(place.path):
         return None
     actions: tuple[str | None, ...] = _worst(place.service)
     if place.service.startswith("rekognition"):
@@ -246,7 +246,7 @@ def _azure(request: Request, place: Place, body: Body) -> Operation | None:
         is_json = body.is_json or not body.raw
         given: Any = (body.mapping() or None) if is_json else body.raw
         return azure_face.translate(request.method, place.path, azure_face.query_of(place.query), given)
-    if _SOUND_OR_TEXT.search(path):
+    if _NAMES_NOBODY.search(path):
         return None
     if azure_vision.is_at(path):
         return azure_vision.translate(request.method, path, azure_face.query_of(place.query), body.content())
@@ -301,8 +301,9 @@ _OPENAI = re.compile(
     r"/(?:chat/completions|responses|messages|completions|embeddings|images/|files|batches|videos|realtime|uploads|"
     r"threads|conversations|moderations|audio/)"
 )
-_SOUND_OR_TEXT = re.compile(
-    r"^/(?:speech|speechtotext|language|text|translator|luis|qnamaker|sts|tts|cognitiveservices)\b"
+_NAMES_NOBODY = re.compile(
+    r"^/(?:speech|speechtotext|language|text|translator|luis|qnamaker|sts|tts|cognitiveservices|contentsafety|"
+    r"anomalydetector|personalizer|metricsadvisor)\b"
 )
 
 _TOGETHER = (

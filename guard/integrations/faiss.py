@@ -18,7 +18,7 @@ from guard.integrations.hooks import Adapter, Hook
 __all__ = ["ADAPTER"]
 
 _SEARCH = re.compile(r"(?:search|range_search|assign)")
-_ADD = re.compile(r"(?:add|merge_from)(?!_callback)")
+_ADD = re.compile(r"(?:add(?:_c|_ex|_core\w*|_with_ids(?:_c|_ex)?|_sa_codes(?:_c)?)?|merge_from)\Z")
 _BASES = ("Index", "IndexBinary")
 _WRAPPERS = (
     "IndexIDMap",

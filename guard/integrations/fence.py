@@ -6,18 +6,22 @@ What an SDK's own hook has released is not judged again here.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
+from contextvars import ContextVar
 from typing import Any
 
-from guard.approvals import Approval
+from guard.approvals import Approval, uncovered
 from guard.errors import Denied, GuardFault
 from guard.integrations.endpoints import Crossing, Request, recognise
 from guard.integrations.passage import passage, passage_async
 
-__all__ = ["MOST_BYTES_READ", "crossing", "crossing_async", "described"]
+__all__ = ["MOST_BYTES_READ", "answer", "crossing", "crossing_async", "described", "with_length"]
 
 MOST_BYTES_READ = 64 * 1024 * 1024
 """A body whose length is declared is read beforehand up to this size; of others it is unknown what they hold."""
+
+_sent: ContextVar[bytes | None] = ContextVar("guard_sent", default=None)
+"""The body that this fence released around the running code; None where it released none."""
 
 
 def described(method: str, url: str, headers: Any, body: Any) -> Request:
@@ -49,8 +53,8 @@ def crossing(request: Request) -> Iterator[bytes | None]:
         with _looked_at(found):
             yield None
     else:
-        with passage(found.operation) as payload:
-            yield _body(request, found, payload)
+        with _apart(request), passage(found.operation) as payload, _sending(_body(request, found, payload)) as body:
+            yield body
 
 
 @asynccontextmanager
@@ -63,8 +67,28 @@ async def crossing_async(request: Request) -> AsyncIterator[bytes | None]:
         with _looked_at(found):
             yield None
     else:
-        async with passage_async(found.operation) as payload:
-            yield _body(request, found, payload)
+        with _apart(request):
+            async with passage_async(found.operation) as payload:
+                with _sending(_body(request, found, payload)) as body:
+                    yield body
+
+
+def _apart(request: Request) -> AbstractContextManager[None]:
+    """A request that something else makes while another is sent (a hook, a callback) is no part of that one.
+
+    A redirect, another try and the layers below carry the body that was released.
+    """
+    above = _sent.get()
+    return nullcontext() if above is None or above == request.body else uncovered()
+
+
+@contextmanager
+def _sending(body: bytes | None) -> Iterator[bytes | None]:
+    token = _sent.set(body or b"")
+    try:
+        yield body
+    finally:
+        _sent.reset(token)
 
 
 def _looked_at(found: Crossing) -> Approval:
@@ -81,6 +105,15 @@ def _body(request: Request, found: Crossing, payload: Any) -> bytes | None:
         return found.body.with_payload(payload)
     except Exception as error:  # what cannot be written back is not sent
         raise GuardFault(f"the request could not be made again: {type(error).__name__}: {error}") from error
+
+
+def with_length(headers: Any, length: int) -> Any:
+    """A copy of the headers, with that ``Content-Length`` where they state one."""
+    made = headers.copy() if hasattr(headers, "copy") else dict(headers or {})
+    for name in list(made):
+        if name.lower() == "content-length":
+            made[name] = str(length)
+    return made
 
 
 def answer(error: Denied | GuardFault) -> dict[str, Any]:

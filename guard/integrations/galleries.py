@@ -6,6 +6,7 @@ A vector index does not know what its vectors are of. One that is declared is gu
 
 from __future__ import annotations
 
+import sys
 import weakref
 from collections.abc import Callable
 from functools import partial
@@ -23,6 +24,8 @@ ADD = ("enrol",)
 
 _LIBRARIES = ("faiss", "hnswlib", "usearch", "numpy")
 _DEPTH = 4
+_WIDTH = 64
+"""How far is looked for a declared index among those that an index wraps."""
 
 _names: dict[tuple[str, int], tuple[weakref.ref[Any], str]] = {}
 """By identity of the object and, where it stands for a C++ object, by that one's address too."""
@@ -70,7 +73,7 @@ def declared(index: Any) -> str | None:
             if known is not None and (key[0] == "address" or known[0]() is item):
                 return known[1]
         seen += 1
-        if depth < _DEPTH and seen < 64:
+        if depth < _DEPTH and seen < _WIDTH:
             todo.extend((inner, depth + 1) for inner in _wrapped(item))
     return None
 
@@ -106,12 +109,17 @@ def _keys(index: Any) -> list[tuple[str, int]]:
 
 def _wrapped(index: Any) -> list[Any]:
     """The indexes that an index of faiss hands its searches on to."""
-    if type(getattr(index, "this", None)).__name__ != "SwigPyObject":
+    this: Any = getattr(index, "this", None)
+    faiss = sys.modules.get("faiss")
+    if faiss is None or type(this).__name__ != "SwigPyObject":
         return []
     inner = [getattr(index, name, None) for name in ("index", "base_index", "refine_index", "storage")]
     if hasattr(index, "count") and hasattr(index, "at"):  # shards and replicas
-        inner += [index.at(number) for number in range(min(index.count(), 64))]
-    return [item for item in inner if item is not None]
+        inner += [index.at(number) for number in range(min(index.count(), _WIDTH))]
+    # What is inside comes out as the base class, which does not show what it wraps itself.
+    return [faiss.downcast_index(item) for item in inner if isinstance(item, faiss.Index)] + [
+        faiss.downcast_IndexBinary(item) for item in inner if isinstance(item, faiss.IndexBinary)
+    ]
 
 
 def _forget(key: tuple[str, int], dead: weakref.ref[Any]) -> None:

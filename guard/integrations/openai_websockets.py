@@ -106,7 +106,8 @@ def _address_of(connection: Any) -> tuple[str, str] | None:
     """Host, with its port where it is no usual one, and path of a connection's socket."""
     session = getattr(connection, "_session", None)
     holder = getattr(session, "connection", connection)
-    uri = getattr(getattr(getattr(holder, "_connection", None), "protocol", None), "wsuri", None)
+    protocol = getattr(getattr(holder, "_connection", None), "protocol", None)
+    uri = getattr(protocol, "uri", None) or getattr(protocol, "wsuri", None)  # as newer and older versions call it
     if uri is None:
         return None
     return (uri.host if uri.port in (80, 443) else f"{uri.host}:{uri.port}"), uri.path

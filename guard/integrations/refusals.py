@@ -26,20 +26,26 @@ def plain(error: Denied | GuardFault) -> BaseException:
 
 
 def as_native(
-    error: Denied | GuardFault, native: type[Exception], attributes: Mapping[str, Any] | None = None
+    error: Denied | GuardFault,
+    native: type[Exception],
+    attributes: Mapping[str, Any] | Callable[[], Mapping[str, Any]] | None = None,
 ) -> Exception:
     """A refusal that is an instance of `native` as well.
 
     Args:
         error: what the guard raised.
         native: the library's exception; its constructor is not called.
-        attributes: what its constructor would have set, e.g. ``status_code``.
+        attributes: what its constructor would have set, e.g. ``status_code``; or a function that gives it, which is
+            called when one of them is first asked for: a pipeline may be refused on every frame and never ask.
 
     It pickles to the guard's own exception, with the decision: a process that unpickles it may lack the library.
     """
     refusal: Exception = _class(type(error), native)(
         error._what, decision=error.decision, where=error.where, mend=error.mend
     )
+    if callable(attributes):
+        refusal.__dict__["_attributes"] = attributes
+        return refusal
     for name, value in (attributes or {}).items():
         setattr(refusal, name, value)
     return refusal
@@ -59,6 +65,15 @@ def _class(ours: type[Denied | GuardFault], native: type[Exception]) -> Any:
     def __init__(self: Any, what: Any, **named: Any) -> None:
         ours.__init__(self, what, **named)
 
+    def __getattr__(self: Any, name: str) -> Any:
+        attributes = self.__dict__.pop("_attributes", dict)()
+        for key, value in attributes.items():
+            setattr(self, key, value)
+        try:
+            return self.__dict__[name]
+        except KeyError:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}") from None
+
     def __reduce__(self: Any) -> tuple[object, ...]:
         alone: Denied | GuardFault = ours(self.what, where=self.where, mend=self.mend, decision=self.decision)
         return alone.__reduce__()
@@ -68,6 +83,7 @@ def _class(ours: type[Denied | GuardFault], native: type[Exception]) -> Any:
         (ours, native),
         {
             "__init__": __init__,
+            "__getattr__": __getattr__,
             "__str__": ours.__str__,
             "__repr__": ours.__repr__,
             "__reduce__": __reduce__,

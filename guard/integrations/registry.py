@@ -21,14 +21,19 @@ __all__ = ["GROUP", "adapters", "chosen"]
 GROUP = "guard.integrations"
 
 _OURS: tuple[str, ...] = (
+    "aiobotocore",
     "aiohttp",
     "anthropic",
+    "azure",
+    "botocore",
     "deepface",
     "dlib",
     "face_recognition",
     "facenet_pytorch",
     "faiss",
+    "google_genai",
     "hnswlib",
+    "http_client",
     "httpx",
     "httpx2",
     "insightface",

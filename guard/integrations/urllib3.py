@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from guard.integrations.fence import crossing, described
+from guard.integrations.fence import crossing, described, with_length
 from guard.integrations.hooks import Adapter, Hook
 
 __all__ = ["ADAPTER"]
@@ -19,7 +19,7 @@ def _urlopen(original: Callable[..., Any]) -> Callable[..., Any]:
         with crossing(described(method, _absolute(self, url), sent or {}, body)) as judged:
             if judged is None:
                 return original(self, method, url, body, headers, *args, **kwargs)
-            return original(self, method, url, judged or None, _with_length(sent, len(judged)), *args, **kwargs)
+            return original(self, method, url, judged or None, with_length(sent, len(judged)), *args, **kwargs)
 
     return urlopen
 
@@ -30,14 +30,6 @@ def _absolute(pool: Any, url: str) -> str:
         return url
     host = f"[{pool.host}]" if ":" in str(pool.host).strip("[]") else pool.host
     return f"{pool.scheme}://{host}:{pool.port}{url}" if pool.port else f"{pool.scheme}://{host}{url}"
-
-
-def _with_length(headers: Any, length: int) -> Any:
-    made = headers.copy() if hasattr(headers, "copy") else dict(headers or {})
-    for name in list(made):
-        if name.lower() == "content-length":
-            made[name] = str(length)
-    return made
 
 
 ADAPTER = Adapter(

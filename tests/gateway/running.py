@@ -162,8 +162,12 @@ class Certificates:
             .not_valid_after(now + datetime.timedelta(hours=1))
         )
 
-    def make(self, stem: str, *names: x509.GeneralName, common_name: str = "nobody") -> tuple[Path, Path]:
+    def make(
+        self, stem: str, *names: x509.GeneralName, common_name: str = "nobody", ip: str | None = None
+    ) -> tuple[Path, Path]:
         """Certificate and key of those alternative names."""
+        if ip is not None:
+            names = (*names, x509.IPAddress(ipaddress.ip_address(ip)))
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
         builder = self._builder(subject, key.public_key())
@@ -179,7 +183,7 @@ class Certificates:
         return paths
 
     def server(self) -> tuple[Path, Path]:
-        return self.make("server", x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
+        return self.make("server", x509.DNSName("localhost"), ip="127.0.0.1")
 
     def context(self, client: tuple[Path, Path] | None = None) -> ssl.SSLContext:
         """What a client needs that trusts this authority and shows that certificate."""

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import urllib.error
+import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -31,6 +34,18 @@ def _requests(library: Any, method: str, url: str, headers: Mapping[str, str], b
 def _urllib3(library: Any, method: str, url: str, headers: Mapping[str, str], body: Any) -> Got:
     with library.PoolManager() as pool:
         return Got(pool.request(method, url, headers=dict(headers), body=body, timeout=10).status)
+
+
+def _urllib(library: Any, method: str, url: str, headers: Mapping[str, str], body: Any) -> Got:
+    request = library.request.Request(url, body, dict(headers), method=method)
+    try:
+        with library.request.urlopen(request, timeout=10) as answer:
+            return Got(answer.status)
+    except library.error.HTTPError as error:
+        error.close()
+        if error.code in (307, 308):  # it does not follow these itself
+            return _urllib(library, method, error.headers["Location"], headers, body)
+        return Got(error.code)
 
 
 def _httpx(library: Any, method: str, url: str, headers: Mapping[str, str], body: Any) -> Got:
@@ -82,6 +97,7 @@ def _later(body: Any) -> Any:
 CLIENTS = {
     "requests": ("requests", _requests),
     "urllib3": ("urllib3", _urllib3),
+    "urllib": ("urllib", _urllib),
     "httpx": ("httpx", _httpx),
     "httpx async": ("httpx", _httpx_async),
     "httpx2": ("httpx2", _httpx),
@@ -97,7 +113,10 @@ class client:
         self.name = name
         self.library_name, self._send = CLIENTS[name]
         self.library = pytest.importorskip(self.library_name, reason=f"{self.library_name} is not installed")
-        self.adapter = importlib.import_module(f"guard.integrations.{self.library_name}").ADAPTER
+        if self.library_name == "urllib":
+            self.library = SimpleNamespace(request=urllib.request, error=urllib.error)
+        module = "http_client" if self.library_name == "urllib" else self.library_name
+        self.adapter = importlib.import_module(f"guard.integrations.{module}").ADAPTER
 
     def send(self, method: str, url: str, *, headers: Mapping[str, str] | None = None, body: Any = None) -> Got:
         try:

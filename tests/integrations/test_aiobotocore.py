@@ -117,6 +117,18 @@ def test_an_allowed_request_straight_to_the_endpoint_goes_out_once(server, make_
     assert (server.requests, g.ledger.verdicts()) == (1, ["allow"])
 
 
+def test_a_call_is_decided_once_with_the_fences_below_it(server, make_guard, picture):
+    g = make_guard(OFFICE)
+
+    async def use(client: Any) -> None:
+        guard.install()
+        with g.source().frame(picture):
+            await client.search_faces(**NAMED)
+
+    run(server, use)
+    assert (server.requests, g.ledger.verdicts()) == (1, ["allow"])
+
+
 def test_labels_pass_unrecorded(server, make_guard, picture):
     g = make_guard(POLICE)
 

@@ -409,10 +409,24 @@ def test_another_tool_s_wrapping_and_unwrapping_changes_nothing(client, server, 
     assert [coverage.state for coverage in guard.verify()] == ["guarded"]
 
 
-def test_a_reloaded_module_is_guarded(server, make_client, make_guard, picture):
+@pytest.fixture
+def reload():
+    """Reloads a module; what that replaced is put back at the end."""
+    kept = []
+
+    def again(module: Any) -> Any:
+        kept.append((module, dict(vars(module))))
+        return importlib.reload(module)
+
+    yield again
+    for module, before in kept:
+        vars(module).update(before)
+
+
+def test_a_reloaded_module_is_guarded(server, make_client, make_guard, picture, reload):
     before = make_client()
     watch.add([ADAPTER])
-    endpoint, module = importlib.reload(botocore.endpoint), importlib.reload(botocore.client)
+    endpoint, module = reload(botocore.endpoint), reload(botocore.client)
     assert endpoint.Endpoint is not type(before._endpoint)
     with make_guard(POLICE).source().frame(picture):
         for client in (before, make_client()):
@@ -433,6 +447,19 @@ def test_an_endpoint_that_is_declared_counts_as_what_is_declared(client, server,
     with g.source().frame(picture):
         search(client)
     assert [entry.decision.service for entry in g.ledger.entries] == ["self_hosted"]
+
+
+def test_a_call_is_decided_once_with_the_fences_below_it(make_client, server, make_guard, picture):
+    client = make_client()
+    guard.install()
+    g = make_guard(OFFICE)
+    with g.source().frame(picture):
+        for number, way in enumerate((lambda: search(client), lambda: call(client, "DetectFaces")), 1):
+            way()
+            assert (server.requests, g.ledger.verdicts()) == (number, ["allow"] * number)
+    with make_guard(POLICE, name="p.toml").source().frame(picture), pytest.raises(guard.Denied):
+        search(client)
+    assert server.requests == 2
 
 
 def test_parameters_that_cannot_be_read_are_refused_and_recorded(client, server, make_guard, picture):
@@ -499,6 +526,19 @@ def test_a_conversation_in_words_passes_unrecorded(bedrock, server, make_guard):
     g = make_guard(OREGON)
     converse(bedrock, {"text": "See https://example.com/street.jpg"})
     assert (server.requests, g.ledger.entries) == (1, [])
+
+
+def test_a_picture_for_a_model_is_looked_at_once_with_the_fences_below_it(bedrock, server, make_guard, picture, png):
+    guard.install()
+    detector = FakeDetector([BOX])
+    g = make_guard(f'{OREGON}\n[services]\n"{server.host}" = "anthropic"\n', detector=detector)
+    with g.source().frame(picture):
+        seen = detector.seen
+        bedrock.invoke_model(modelId="some.model", body=json.dumps(bodies(png)["llama"]).encode())
+    assert detector.seen == seen + 1
+    assert g.ledger.verdicts() == ["redact"]
+    (data,) = pictures_in(server.arrived[0].json())
+    assert_face_is_covered(data, picture)
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ MODELS = [
     ("https://eu.api.openai.com/v1/responses", CHAT, "openai", None),
     ("https://r.openai.azure.com/openai/deployments/d/chat/completions", CHAT, "azure_openai", None),
     ("https://r.openai.azure.us/openai/v1/responses", CHAT, "azure_openai", None),
-    ("https://r.services.ai.azure.com/models/chat/completions", CHAT, "microsoft_ai", None),
+    ("https://r.services.ai.azure.com/models/chat/completions", CHAT, "azure_openai", None),
     ("https://r.cognitiveservices.azure.com/openai/deployments/d/chat/completions", CHAT, "azure_openai", None),
     ("https://api.anthropic.com/v1/messages", CLAUDE, "anthropic", None),
     ("https://generativelanguage.googleapis.com/v1beta/models/g:generateContent", GEMINI, "google", None),
@@ -131,18 +131,20 @@ def test_reading_and_other_areas_of_azure_are_no_call():
 
 def test_a_picture_for_azure_vision_is_found():
     made = operation(
-        "https://x.cognitiveservices.azure.com/computervision/imageanalysis:analyze",
+        "https://x.cognitiveservices.azure.com/computervision/imageanalysis:analyze?features=caption",
         b"\x89PNG\r\n\x1a\n123",
         headers={},
     )
     assert made.service == "microsoft_ai"
     assert made.payload
     vision = "https://x.cognitiveservices.azure.com/vision/v3.2/analyze"
-    assert operation(vision, {"url": "https://x/y.png"}).opaque
-    assert operation(vision, {"language": "en"}) is None
+    assert operation(vision + "?visualFeatures=Description", {"url": "https://x/y.png"}).opaque
+    assert operation(vision + "?visualFeatures=Tags", {"url": "https://x/y.png"}) is None
     assert operation(vision, method="GET") is None
-    document = "https://x.cognitiveservices.azure.com/documentintelligence/documentModels/m:analyze"
-    assert operation(document, {"base64Source": PNG}).payload == {("base64Source",): PNG}
+    content = "https://x.services.ai.azure.com/contentunderstanding/analyzers/a:analyze"
+    assert operation(content, {"inputs": [{"data": PNG}]}).payload == {("inputs", 0, "data"): PNG}
+    assert operation(content, {"inputs": [{"url": "https://x/y"}]}).opaque
+    assert operation(content, {"description": "an analyzer"}) is None
 
 
 @pytest.mark.parametrize(

@@ -336,7 +336,7 @@ KNOWN = {
     "http://user:secret@api.openai.com:{port}/v1/chat%2Fcompletions": "openai",
     "http://res.openai.azure.com:{port}/openai/deployments/d/chat/completions?api-version=1": "azure_openai",
     "http://res.cognitiveservices.azure.com:{port}/openai/v1/responses": "azure_openai",
-    "http://res.services.ai.azure.com:{port}/models/chat/completions": "microsoft_ai",
+    "http://res.services.ai.azure.com:{port}/models/chat/completions": "azure_openai",
     "http://res.services.ai.azure.com:{port}/anthropic/v1/messages": "anthropic",
     "http://api.anthropic.com:{port}/v1/messages": "anthropic",
     "http://generativelanguage.googleapis.com:{port}/v1beta/models/gemini:generateContent": "google",

@@ -193,6 +193,21 @@ def test_a_session_s_own_authentication_and_hooks_see_what_was_judged(requests, 
     covered(picture_in(seen[0]))
 
 
+def test_a_hook_that_sends_another_picture_inside_of_a_released_call(requests, server, police):
+    install("requests", "urllib3")
+    g = police("azure_openai")
+    url = server.url + "/v1/chat/completions"
+
+    def answered(response: Any, **_: Any) -> None:
+        requests.post(url, data=chat(png()), headers=JSON)
+
+    with frame(g):
+        requests.post(url, data=chat(png(0)), headers=JSON, hooks={"response": answered})
+    assert server.requests == 2
+    covered(picture_in(server.bodies[1]))
+    assert g.ledger.verdicts() == ["allow", "redact"]
+
+
 def test_another_tool_s_wrapping_and_unwrapping_leaves_the_hooks_in_place(requests, urllib3, server, police):
     """As OpenTelemetry's instrumentors do it."""
     install("requests", "urllib3")

@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, unquote
 from guard.integrations.operation import Operation
 from guard.integrations.translations.parts import json_object
 
-__all__ = ["query_of", "translate"]
+__all__ = ["is_at", "is_told_by_address", "query_of", "translate"]
 
 SERVICE = "azure_face"
 
@@ -57,6 +57,16 @@ _REFERENCES = {
     "facelistid": "a stored gallery",
     "largefacelistid": "a stored gallery",
 }
+
+
+def is_at(path: str) -> bool:
+    """Whether a path is under ``/face/v...``, before it a gateway's prefix or none."""
+    return _ROOT.search(unquote(path)) is not None
+
+
+def is_told_by_address(path: str) -> bool:
+    """Whether method and address alone say what a request is; only the members of a group stand in its body."""
+    return is_at(path) and "dynamicpersongroups" not in unquote(path).casefold()
 
 
 def query_of(query: str) -> dict[str, str]:

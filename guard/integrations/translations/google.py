@@ -20,6 +20,7 @@ _WORDS = frozenset(
 )
 _ELSEWHERE: Mapping[str, str] = {
     "importFile": "a stored file",
+    "register": "files in a storage bucket",
     "auth_tokens": "a key with which somebody else may send pictures",
 }
 """Requests that lead to pictures which do not stand in them."""

@@ -1,0 +1,212 @@
+"""openai's websockets: a refused message is not sent, a redacted one arrives with the faces covered."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+import guard
+from guard.integrations.openai import ADAPTER
+from guard.integrations.threads import ADAPTER as THREADS
+from guard.integrations.watching import watch
+from tests.conftest import POLICE
+from tests.integrations.llm import PICTURE, PNG_URL, is_covered
+from tests.integrations.sockets import counting_socket
+
+openai = pytest.importorskip("openai", reason="the openai library is not installed")
+pytest.importorskip("websockets", reason="the websockets library is not installed")
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+ITEM = {"type": "message", "role": "user"}
+FAR = "https://pictures.example/one.jpg"
+
+
+@pytest.fixture(autouse=True)
+def _hooks(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("guard.guard._latest", None)
+    watch.add([THREADS, ADAPTER])
+    yield
+    guard.uninstall()
+
+
+@pytest.fixture
+def socket():
+    with counting_socket() as counted:
+        yield counted
+
+
+@pytest.fixture
+def police(make_guard):
+    patient = POLICE.replace('id = "bodycam"', 'id = "bodycam"\nmax_age_s = 60')
+    return make_guard(patient, packs=["microsoft_azure_openai_2024", "openai"]).source()
+
+
+def create(url: str) -> dict[str, Any]:
+    return {
+        "type": "conversation.item.create",
+        "item": {**ITEM, "content": [{"type": "input_image", "image_url": url}]},
+    }
+
+
+def respond(url: str) -> dict[str, Any]:
+    return {
+        "type": "response.create",
+        "model": "m",
+        "input": [{**ITEM, "content": [{"type": "input_image", "image_url": url}]}],
+    }
+
+
+def client_of(socket: Any, kind: Any) -> Any:
+    return kind(
+        api_key="k",
+        base_url=socket.url.replace("ws:", "http:") + "/v1",
+        websocket_base_url=socket.url + "/v1",
+    )
+
+
+def openings(client: Any) -> dict[str, Any]:
+    found = {
+        "realtime": (lambda: client.realtime.connect(model="m"), create),
+        "beta realtime": (lambda: client.beta.realtime.connect(model="m"), create),
+    }
+    if hasattr(client.responses, "connect"):
+        found["responses"] = (lambda: client.responses.connect(), respond)
+    if hasattr(client.beta, "responses") and hasattr(client.beta.responses, "connect"):
+        found["beta responses"] = (lambda: client.beta.responses.connect(), respond)
+    return found
+
+
+NAMES = ["realtime", "beta realtime", "responses", "beta responses"]
+
+
+def opening(client: Any, name: str) -> Any:
+    found = openings(client)
+    if name not in found:
+        pytest.skip(f"openai {openai.__version__} has no {name} websocket")
+    return found[name]
+
+
+def picture_in(message: Any) -> str:
+    item = message["item"] if "item" in message else message["input"][0]
+    return str(item["content"][0]["image_url"])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_refused_message_is_not_sent(name, socket, police):
+    with client_of(socket, openai.OpenAI) as client:
+        connect, message = opening(client, name)
+        with police.frame(PICTURE), connect() as connection:
+            with pytest.raises(openai.PermissionDeniedError) as caught:
+                connection.send(message(FAR))
+            assert isinstance(caught.value, guard.Denied)
+            assert caught.value.response.status_code == 403
+            connection.send({"type": "response.cancel"})
+            assert [sent["type"] for sent in socket.wait_for(1)] == ["response.cancel"]
+    assert police.guard.ledger.verdicts() == ["deny"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_message_arrives_with_the_faces_covered(name, socket, police):
+    with client_of(socket, openai.OpenAI) as client:
+        connect, message = opening(client, name)
+        given = message(PNG_URL)
+        with police.frame(PICTURE), connect() as connection:
+            connection.send(given)
+            (sent,) = socket.wait_for(1)
+    assert is_covered(picture_in(sent))
+    assert given == message(PNG_URL)
+    assert police.guard.ledger.verdicts() == ["redact"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_async_ones_are_guarded_too(name, socket, police):
+    async def main() -> None:
+        async with client_of(socket, openai.AsyncOpenAI) as client:
+            connect, message = opening(client, name)
+            async with connect() as connection:
+                with pytest.raises(openai.PermissionDeniedError):
+                    await connection.send(message(FAR))
+                assert socket.messages == []
+                await connection.send(message(PNG_URL))
+                await asyncio.to_thread(socket.wait_for, 1)
+
+    with police.frame(PICTURE):
+        asyncio.run(main())
+    (sent,) = socket.messages
+    assert is_covered(picture_in(json.loads(sent)))
+    assert police.guard.ledger.verdicts() == ["deny", "redact"]
+
+
+def test_the_named_methods_of_a_connection_are_guarded(socket, police):
+    client = client_of(socket, openai.OpenAI)
+    with client, client.realtime.connect(model="m") as connection, police.frame(PICTURE):
+        with pytest.raises(guard.Denied):
+            connection.conversation.item.create(item=create(FAR)["item"])
+        connection.input_audio_buffer.append(audio="AAAA")
+        assert [sent["type"] for sent in socket.wait_for(1)] == ["input_audio_buffer.append"]
+    assert police.guard.ledger.verdicts() == ["deny"]
+
+
+def test_raw_text_and_bytes_are_guarded(socket, police):
+    client = client_of(socket, openai.OpenAI)
+    with client, client.realtime.connect(model="m") as connection, police.frame(PICTURE):
+        if not hasattr(connection, "send_raw"):
+            pytest.skip(f"openai {openai.__version__} sends no raw messages")
+        for message in (json.dumps(create(FAR)), json.dumps(create(FAR)).encode(), b"\xff\xd8\xff no JSON"):
+            with pytest.raises(guard.Denied):
+                connection.send_raw(message)
+        connection.send_raw(json.dumps(create(PNG_URL)))
+        (sent,) = socket.wait_for(1)
+    assert is_covered(picture_in(sent))
+    assert police.guard.ledger.verdicts() == ["deny"] * 3 + ["redact"]
+
+
+def test_a_message_that_is_queued_before_the_connection_is_judged(socket, police):
+    with client_of(socket, openai.OpenAI) as client, police.frame(PICTURE):
+        manager = client.realtime.connect(model="m")
+        if not hasattr(manager, "send"):
+            pytest.skip(f"openai {openai.__version__} queues nothing beforehand")
+        with pytest.raises(openai.PermissionDeniedError):
+            manager.send(create(FAR))
+        manager.send(create(PNG_URL))
+        with manager:
+            (sent,) = socket.wait_for(1)
+    assert is_covered(picture_in(sent))
+    assert police.guard.ledger.verdicts() == ["deny", "redact"]
+
+
+def test_an_azure_client_s_websocket_counts_as_azure(socket, police):
+    client = openai.AzureOpenAI(
+        azure_endpoint=socket.url.replace("ws:", "http:"),
+        websocket_base_url=socket.url + "/openai",
+        api_key="k",
+        api_version="v",
+        azure_deployment="d",
+    )
+    with client, client.realtime.connect(model="m") as connection, police.frame(PICTURE):
+        send = connection.send
+        with pytest.raises(openai.PermissionDeniedError):
+            send(create(FAR))
+    assert [entry.decision.service for entry in police.guard.ledger.entries] == ["azure_openai"]
+    assert socket.messages == []
+
+
+def test_a_lane_of_a_shared_socket_is_guarded(police):
+    session = pytest.importorskip("openai.lib.responses_websocket", reason="this version shares no socket")
+    assert {hook.attribute for hook in ADAPTER.hooks_in(session._session, session._session.__name__)} == {
+        "ResponsesWebSocketLane.send",
+        "AsyncResponsesWebSocketLane.send",
+    }
+
+
+def test_a_method_of_before_the_install_is_guarded(socket, police):
+    guard.uninstall()
+    with client_of(socket, openai.OpenAI) as client, client.realtime.connect(model="m") as connection:
+        send = connection.send
+        watch.add([THREADS, ADAPTER])
+        with police.frame(PICTURE), pytest.raises(guard.Denied):
+            send(create(FAR))
+        assert socket.messages == []
