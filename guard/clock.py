@@ -51,6 +51,10 @@ class Clock:
         """The time and its trust. Believed readings never go back."""
         if self._given is not None:
             return self._given, "given"
+        return self.machine()
+
+    def machine(self) -> Reading:
+        """As `now`, of the machine's clock even where the user named a day."""
         now = self._read()
         with self._lock:
             if now >= self._mark:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast, overload
 
 import wrapt
 
+from guard.attendance import NOBODY
 from guard.clock import Clock, Reading
 from guard.errors import ConfigError
 from guard.facts import ACTIONS, SERVICES, VLM_SERVICES, Decision, Facts
@@ -52,6 +53,7 @@ class Source:
         self.guard = guard
         self.id = config.id
         self.facts: Facts = config.facts
+        self.tally = NOBODY if guard.attendance is None else guard.attendance.tally(config.id)
         self.every_frame = config.detect == "every-frame"
         self.min_face_px = config.min_face_px
         self.face_score = config.face_score
@@ -223,6 +225,7 @@ class Source:
             latency_us=(time.perf_counter_ns() - start) / 1000,
             policy_digest=engine.digest,
             frame=None,
+            enforced=not engine.settings.shadow,
             explain=ruling.lifted_by,
         )
 

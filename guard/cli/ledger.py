@@ -11,6 +11,8 @@ import typer
 from guard.cli.ledger_checks import checkpoint, prove, prune, verify
 from guard.cli.options import Json, LedgerPath, instant
 from guard.cli.output import print_json
+from guard.cli.statement import statement
+from guard.cli.whatif import whatif
 from guard.errors import GuardError
 from guard.ledger import read, summary
 from guard.ledger.exporting import write_csv, write_jsonl
@@ -23,6 +25,8 @@ ledger_app.command()(verify)
 ledger_app.command()(checkpoint)
 ledger_app.command()(prove)
 ledger_app.command()(prune)
+ledger_app.command()(statement)
+ledger_app.command()(whatif)
 
 _VERDICTS = ("allow", "redact", "deny")
 
@@ -64,6 +68,8 @@ def show(
         f"{counts['total']} calls: {counts['allow']} allowed, {counts['redact']} redacted, {counts['deny']} denied"
         f" ({counts['fault']} of them because the guard could not judge)"
     )
+    if counts["unenforced"]:
+        print(f"{counts['unenforced']} of them not enforced: the calls were made whatever the verdict (shadow mode)")
     for record in newest:
         print(_line(record))
 
@@ -113,7 +119,7 @@ def _filters(
 def _line(record: dict[str, Any]) -> str:
     why = record["fault"] or ", ".join(record["rules"]) or "no rule forbids it"
     many = f" x {record['count']} until {record['until']}" if record["count"] > 1 else ""
-    shadow = "" if record["enforced"] else "  NOT ENFORCED"
+    shadow = "" if record["enforced"] else ", not enforced"
     return (
         f"{record['at']}{many}  {record['id']}  {record['source'] or '?'}  "
         f"{record['action'] or 'unnamed'} at {record['service']}  "

@@ -26,10 +26,11 @@ Detect = Literal["every-frame", "on-demand"]
 _FACT_GROUPS = ("operator", "place", "capture", "use", "gallery", "subject", "evidence")
 _SOURCE_KEYS = ("id", "detect", "min_face_px", "face_score", "max_age_s", *_FACT_GROUPS)
 _TABLES = {
-    "policy": ("packs", "base", "extra", "bundle", "public_key"),
+    "policy": ("packs", "base", "extra", "mode", "bundle", "public_key"),
     "ledger": ("path", "key", "checkpoint_seconds", "checkpoint_records"),
+    "telemetry": ("sources",),
 }
-_TOP = ("policy", "operator", "source", "services", "ledger", "gateway")
+_TOP = ("policy", "operator", "source", "services", "ledger", "telemetry", "gateway")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +58,9 @@ class SourceConfig:
 class Config:
     """A whole `guard.toml`. Paths are absolute; `ledger` is None where the file names none, `ledger_key` as well.
 
-    `settings` are `[policy] base` and `extra`. Where `bundle` is set, the packs in use are those that it lists, signed
-    with the key to `public_key`. `gateway` is None where the file has no such table.
+    `settings` are `[policy] base`, `extra` and `mode`. Where `bundle` is set, the packs in use are those that it lists,
+    signed with the key to `public_key`. `label_sources` is `[telemetry] sources`: whether metrics name the source.
+    `gateway` is None where the file has no such table.
     """
 
     path: Path
@@ -69,6 +71,7 @@ class Config:
     settings: Settings = field(default_factory=Settings)
     bundle: Path | None = None
     public_key: Path | None = None
+    label_sources: bool = False
     gateway: GatewayConfig | None = None
     ledger_key: Path | None = None
     checkpoint_seconds: float = 60.0
@@ -94,6 +97,7 @@ def load_config(path: Path | str) -> Config:
         services=services,
         ledger=_path(ledger, "path", path.parent, f"{name}: ledger"),
         settings=_settings(policy, name),
+        label_sources=_flag(_table(table, "telemetry", name).get("sources", False), f"{name}: telemetry.sources"),
         gateway=read_gateway(gateway, path.parent, sources, services, f"{name}: gateway") if gateway else None,
         **_signed(policy, path.parent, f"{name}: policy"),
         **_sealing(ledger, path.parent, f"{name}: ledger"),
@@ -102,7 +106,7 @@ def load_config(path: Path | str) -> Config:
 
 def _settings(policy: Mapping[str, Any], name: str) -> Settings:
     try:
-        return Settings(**{key: policy[key] for key in ("base", "extra") if key in policy})
+        return Settings(**{key: policy[key] for key in ("base", "extra", "mode") if key in policy})
     except ConfigError as error:
         raise ConfigError(error.what, where=f"{name}: {error.where}", mend=error.mend) from None
 
@@ -225,6 +229,12 @@ def _table(table: Mapping[str, Any], key: str, name: str) -> dict[str, Any]:
     value = table.get(key, {})
     if not isinstance(value, dict):
         raise ConfigError(f"{key} must be a table", where=f"{name}: {key}", mend=f"write [{key}]")
+    return value
+
+
+def _flag(value: Any, where: str) -> bool:
+    if not isinstance(value, bool):
+        raise ConfigError(f"{value!r} cannot be used here", where=where, mend="write true or false")
     return value
 
 

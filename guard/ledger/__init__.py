@@ -10,6 +10,7 @@ from guard.ledger.entry import Entry
 from guard.ledger.leaves import Leaf
 from guard.ledger.reading import leaves, read, summary
 from guard.ledger.sink import NullLedger, Sink
+from guard.ledger.spans import Span
 from guard.ledger.writing import Ledger
 
-__all__ = ["Entry", "Leaf", "Ledger", "NullLedger", "Sink", "leaves", "read", "summary"]
+__all__ = ["Entry", "Leaf", "Ledger", "NullLedger", "Sink", "Span", "leaves", "read", "summary"]

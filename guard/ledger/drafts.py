@@ -200,7 +200,7 @@ class Drafts:
             store.supersede(leaf, self.first)
         else:
             store.append(leaf)
-        if leaf.verdict == "deny":
+        if leaf.verdict == "deny" and leaf.enforced:
             self._writing.settled.append(entry)
 
     def _write_other(self, store: Store, other: Other) -> None:
@@ -237,9 +237,9 @@ class Drafts:
         return rest
 
     def _cite(self, store: Store, entry: Entry) -> None:
-        facts = entry.decision.facts
-        if not self._knows(facts.digest):
-            store.append(FactsLeaf(digest=facts.digest, facts=facts.to_json()))
+        for facts in (entry.decision.facts, *entry.judged_facts):
+            if not self._knows(facts.digest):
+                store.append(FactsLeaf(digest=facts.digest, facts=facts.to_json()))
 
     def _knows(self, digest: str) -> bool:
         if (self._described is not None and digest in self._described) or digest in self._writing.described:

@@ -102,6 +102,10 @@ class Calls(Leaf, tag="call"):
         captured_at, last_captured_at: capture instants of their frames.
         faces, faces_most: fewest and most faces seen in one of the pictures; None = unknown in all of them.
         enforced: False only where the guard ran in shadow mode and let the call pass whatever the verdict.
+        redactable: whether the call's pictures could have gone out without their faces; None = nobody looked at them,
+            and the faces are those of the frame around it.
+        judged_facts, judged_actions: digests of the facts of every source that judged, every action that the call could
+            be; empty where there was one, which the record names.
         latency_us, latency_us_max: sum and largest of the microseconds that the decisions took.
         supersedes: `seq` of an earlier record of the same call, which no longer counts.
     """
@@ -129,6 +133,9 @@ class Calls(Leaf, tag="call"):
     policy_digest: str
     facts_digest: str
     enforced: bool
+    redactable: bool | None
+    judged_facts: list[str]
+    judged_actions: list[str | None]
     latency_us: float
     latency_us_max: float
     supersedes: int | None = None

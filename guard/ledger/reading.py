@@ -23,6 +23,11 @@ UNION ALL
 SELECT body, NULL FROM pending WHERE json_extract(body, '$.kind') = 'call'
 """
 _LEAVES = "SELECT body FROM leaves WHERE body IS NOT NULL UNION ALL SELECT body FROM pending"
+_LEAVES_OF_A_KIND = """
+SELECT body FROM leaves WHERE kind <> 'call' AND kind = ?
+UNION ALL
+SELECT body FROM pending WHERE json_extract(body, '$.kind') = ?
+"""
 
 
 def read(
@@ -38,7 +43,8 @@ def read(
     """The records in the order in which they were written, runs that are still open last, `seq` None.
 
     A record stands for `count` calls. Each has its `facts`, and as `policy` the ``packs``, ``base`` and ``extra`` of
-    its digest (None where the ledger does not say); `latency_us` is the mean, `latency_us_sum` the sum over its calls.
+    its digest (None where the ledger does not say), as `judged_facts` those of every source that judged, by digest,
+    where there were several; `latency_us` is the mean, `latency_us_sum` the sum over its calls.
 
     Args:
         source, verdict: only records of this source, with this verdict.
@@ -66,6 +72,9 @@ def read(
             record["latency_us_sum"] = record["latency_us"]
             record["latency_us"] = round(record["latency_us"] / record["count"], 1)
             record["facts"] = described.get(record["facts_digest"], {}).get("facts")
+            record["judged_facts"] = {
+                digest: described.get(digest, {}).get("facts") for digest in record["judged_facts"]
+            }
             policy = described.get(record["policy_digest"])
             record["policy"] = policy and {key: policy[key] for key in ("packs", "base", "extra")}
             yield record
@@ -75,24 +84,29 @@ def leaves(path: Path | str, *, kind: str | None = None) -> Iterator[dict[str, A
     """Every leaf, pruned ones left out, as its fields, `kind` among them, in the order of the tree; then what is
     pending, with `seq` -1. Raises as `read`.
     """
+    query, values = (_LEAVES, ()) if kind in (None, "call") else (_LEAVES_OF_A_KIND, (kind, kind))
     with _opened(Path(path)) as connection:
-        for (body,) in connection.execute(_LEAVES):
+        for (body,) in connection.execute(query, values):
             fields = fields_of(body)
             if kind is None or fields["kind"] == kind:
                 yield fields
 
 
 def summary(path: Path | str) -> dict[str, int]:
-    """How many calls there are: ``total``, ``allow``, ``redact``, ``deny``, and of the denials ``fault``."""
-    counts = {"total": 0, "allow": 0, "redact": 0, "deny": 0, "fault": 0}
+    """How many calls there are: ``total``, ``allow``, ``redact``, ``deny``, of the denials ``fault``, and of all
+    ``unenforced``: judged in shadow mode, and made whatever the verdict.
+    """
+    counts = {"total": 0, "allow": 0, "redact": 0, "deny": 0, "fault": 0, "unenforced": 0}
     query = (
-        "SELECT verdict, sum(count), sum(CASE WHEN fault IS NULL THEN 0 ELSE count END) FROM records GROUP BY verdict"
+        "SELECT verdict, sum(count), sum(CASE WHEN fault IS NULL THEN 0 ELSE count END), "
+        "sum(CASE WHEN json_extract(body, '$.enforced') THEN 0 ELSE count END) FROM records GROUP BY verdict"
     )
     with _opened(Path(path)) as connection:
-        for verdict, number, faults in connection.execute(query):
+        for verdict, number, faults, unenforced in connection.execute(query):
             counts["total"] += number
             counts[verdict] += number
             counts["fault"] += faults
+            counts["unenforced"] += unenforced
     return counts
 
 

@@ -1,7 +1,7 @@
 """Runs of equal denials: one statement for as many frames as were refused alike.
 
 Equal are two refusals that agree in source, action, service, rules, fault, policy, facts, judging sources, trust in the
-clock, enforcement, and in whether faces were unknown, none or some. Whatever differs ends the run.
+clock, enforcement, and in whether faces were looked for, unknown, none or some. Whatever differs ends the run.
 """
 
 from __future__ import annotations
@@ -65,6 +65,9 @@ class Run:
             and last.judged_under == entry.judged_under
             and last.clock == entry.clock
             and last.enforced == entry.enforced
+            and last.redactable == entry.redactable
+            and last.judged_facts == entry.judged_facts
+            and last.judged_actions == entry.judged_actions
             and last.fault == entry.fault
             and _sees(was.faces) == _sees(now.faces)
         ):
@@ -117,6 +120,9 @@ class Run:
             policy_digest=decision.policy_digest,
             facts_digest=decision.facts.digest,
             enforced=first.enforced,
+            redactable=first.redactable,
+            judged_facts=[facts.digest for facts in first.judged_facts],
+            judged_actions=list(first.judged_actions),
             latency_us=round(self._latency_us, 1),
             latency_us_max=round(self._latency_us_max, 1),
         )

@@ -102,7 +102,8 @@ class Store:
         self._write_rows()
         found = self._connection.execute(
             "SELECT seq FROM leaves WHERE seq >= ? AND json_extract(body, '$.id') = ? "
-            "AND json_extract(body, '$.verdict') IN ('allow', 'redact') ORDER BY seq DESC LIMIT 1",
+            "AND (json_extract(body, '$.verdict') IN ('allow', 'redact') OR NOT json_extract(body, '$.enforced')) "
+            "ORDER BY seq DESC LIMIT 1",
             (first, leaf.id),
         ).fetchone()
         if found is not None:

@@ -39,6 +39,8 @@ class _Glance(msgspec.Struct):
     digest: str | None = None
     facts: dict[str, Any] | None = None
     facts_digest: str | None = None
+    judged_facts: list[str] = []
+    enforced: bool = True
     key: str | None = None
     origin: str | None = None
     ranges: list[tuple[int, int]] = []
@@ -174,7 +176,7 @@ class _Walk:
         found.calls += leaf.count
         if seq >= self._sealed:
             found.unsealed_calls += leaf.count
-        if leaf.facts_digest not in self._facts:
+        if not self._facts.issuperset((leaf.facts_digest, *leaf.judged_facts)):
             found.add(f"leaf {seq} cites facts that no leaf before it gives", seq, leaf.id)
         if leaf.session not in self._opened:
             found.add(f"leaf {seq} is of a session that was never opened", seq, leaf.id)
@@ -211,7 +213,8 @@ class _Walk:
             if row is None or row[0] is None:
                 continue
             earlier = _glance.decode(row[0])
-            if earlier.id != leaf.id or earlier.verdict == "deny" or (leaf.supersedes or 0) >= seq:
+            refused = earlier.verdict == "deny" and earlier.enforced
+            if earlier.id != leaf.id or refused or (leaf.supersedes or 0) >= seq:
                 self._found.add(f"leaf {seq} takes the place of a record that is not of its call", seq, leaf.id)
             self._found.records -= 1
             self._found.calls -= earlier.count

@@ -41,6 +41,7 @@ _RELEASE_SECONDS = 10.0
 _RETRY_SECONDS = 1.0
 _QUEUE_LIMIT = 50_000
 _KEPT_LIMIT = 200_000
+_NEVER = float("inf")
 _LOG_BYTES = 1_000_000
 _LOG_BYTES_BUSY = 16_000_000
 
@@ -89,6 +90,9 @@ class Ledger:
         self._closed = False
         self._forked = False
         self._failing: str | None = None
+        # Since when something waits: handed over and not yet taken, taken and not yet written.
+        self._handed_s: float = _NEVER
+        self._unwritten_s: float = _NEVER
         self._start()
         _open_ledgers.add(self)
 
@@ -100,6 +104,8 @@ class Ledger:
             self._start_in_child()
         if self._closed:
             raise self._is_closed()
+        if self._handed_s == _NEVER:
+            self._handed_s = time.monotonic()
         if entry.released:
             self._wait_for_disk(entry)
             return
@@ -126,6 +132,11 @@ class Ledger:
     def describe(self, digest: str, policy: Mapping[str, Any]) -> None:
         """See `Sink.describe`."""
         self._policies = {**self._policies, digest: dict(policy)}
+
+    def lag_s(self) -> float:
+        """Age in seconds of the oldest entry that was handed over and is not on disk; 0.0 where all are."""
+        oldest_s = min(self._handed_s, self._unwritten_s)
+        return 0.0 if oldest_s == _NEVER else max(0.0, time.monotonic() - oldest_s)
 
     def last_at_ns(self) -> int:
         """See `Sink.last_at_ns`; read once, when the ledger was opened."""
@@ -187,6 +198,7 @@ class Ledger:
         self._urgent = threading.Event()
         self._drafts = Drafts(self._session, _KEPT_LIMIT)
         self._pended_s = self._sealed_s = self._tidied_s = time.monotonic()
+        self._handed_s = self._unwritten_s = _NEVER
         self._store: Store | None = None
         try:
             self._store = store = Store(self.path)
@@ -260,10 +272,12 @@ class Ledger:
         # Denials gather for a while, and their callers do not wake this thread; a release or the end does.
         self._urgent.wait(min(COMMIT_SECONDS, self._patience() or COMMIT_SECONDS))
         self._urgent.clear()
+        self._unwritten_s = min(self._unwritten_s, self._handed_s)
         while True:
             try:
                 batch.append(self._queue.get_nowait())
             except Empty:
+                self._handed_s = _NEVER
                 return batch
 
     def _patience(self) -> float | None:
@@ -319,6 +333,8 @@ class Ledger:
         store.commit()
         self._origin = store.origin
         self._drafts.written()
+        if not self._drafts.changed:
+            self._unwritten_s = _NEVER
         if pending:
             self._pended_s = now_s
         if store.sealed == store.size:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -51,15 +52,13 @@ def test_a_release_is_on_disk_when_record_returns(tmp_path: Path):
 
 
 def test_denials_are_committed_within_a_second_without_waiting_for_anybody(tmp_path: Path):
-    import time
-
     path = tmp_path / "d.db"
     with Ledger(path) as ledger:
         ledger.record(entry(1))
         deadline = time.monotonic() + 1.0
         while summary(path)["total"] == 0 and time.monotonic() < deadline:
             time.sleep(0.02)
-        assert summary(path) == {"total": 1, "allow": 0, "redact": 0, "deny": 1, "fault": 0}
+        assert summary(path) == {"total": 1, "allow": 0, "redact": 0, "deny": 1, "fault": 0, "unenforced": 0}
 
 
 def test_everything_is_written_at_close_in_order(tmp_path: Path):
@@ -84,7 +83,7 @@ def test_a_second_verdict_on_the_same_call_replaces_the_first(tmp_path: Path):
         ("id-1", "deny", "too late"),
         ("id-2", "allow", None),
     ]
-    assert summary(path) == {"total": 2, "allow": 1, "redact": 0, "deny": 1, "fault": 1}
+    assert summary(path) == {"total": 2, "allow": 1, "redact": 0, "deny": 1, "fault": 1, "unenforced": 0}
 
 
 def test_reading_can_be_narrowed(tmp_path: Path):
@@ -156,7 +155,7 @@ def test_eight_threads_lose_nothing(tmp_path: Path):
             thread.start()
         for thread in threads:
             thread.join()
-    assert summary(path) == {"total": 800, "allow": 80, "redact": 0, "deny": 720, "fault": 0}
+    assert summary(path) == {"total": 800, "allow": 80, "redact": 0, "deny": 720, "fault": 0, "unenforced": 0}
 
 
 def broken(*args, **kwargs):
@@ -302,3 +301,23 @@ def test_a_file_size_limit_refuses_and_never_releases_without_a_row(tmp_path: Pa
 
 def _root() -> str:
     return str(Path(__file__).resolve().parents[2])
+
+
+def test_the_lag_is_the_age_of_the_oldest_entry_that_is_not_on_disk(tmp_path: Path):
+    path = tmp_path / "d.db"
+    blocker = sqlite3.connect(path, isolation_level=None)
+    with Ledger(path) as ledger:
+        assert ledger.lag_s() == 0.0
+        ledger.record(entry(1, "allow"))
+        assert ledger.lag_s() == 0.0
+        blocker.execute("BEGIN IMMEDIATE")
+        ledger.record(entry(2))
+        time.sleep(0.3)
+        ledger.record(entry(3))
+        assert 0.3 <= ledger.lag_s() < 30
+        blocker.execute("COMMIT")
+        ledger.flush()
+        assert ledger.lag_s() == 0.0
+        ledger.record(entry(4))
+        assert 0.0 <= ledger.lag_s() < 0.3
+    blocker.close()

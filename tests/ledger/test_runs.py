@@ -21,7 +21,7 @@ from tests.ledger.test_ledger import entry
 def varied(number: int, verdict: str = "deny", again: bool = False, **changes: Any) -> Entry:
     """An entry in which the named parts of the decision, or of the entry, are others."""
     made = entry(number, verdict, again=again)
-    for name in ("judged_under", "clock", "enforced", "at_ns", "captured_ns"):
+    for name in ("judged_under", "judged_facts", "judged_actions", "redactable", "clock", "at_ns", "captured_ns"):
         if name in changes:
             setattr(made, name, changes.pop(name))
     made.decision = msgspec.structs.replace(made.decision, **changes)
@@ -42,11 +42,35 @@ def test_equal_denials_are_one_record_that_counts_them(tmp_path: Path):
         "1970-01-01T00:00:09.000000Z",
     )
     assert (record["latency_us_sum"], record["latency_us_max"], record["latency_us"]) == (45.0, 9.0, 4.5)
-    assert summary(path) == {"total": 10, "allow": 0, "redact": 0, "deny": 10, "fault": 0}
+    assert summary(path) == {"total": 10, "allow": 0, "redact": 0, "deny": 10, "fault": 0, "unenforced": 0}
 
 
 FACTS = guard.Facts.parse({"capture": {"mount": "fixed"}, "evidence": []})
 OTHER_RULE = (guard.Reason(rule="R.2", pack="p", title="t", cite="c", sure="text"),)
+
+
+def test_a_denial_that_was_not_enforced_is_no_run(tmp_path: Path):
+    """In shadow mode the call was made, so its record was on disk before it, and is its own."""
+    path = tmp_path / "d.db"
+    with Ledger(path) as ledger:
+        for number in range(3):
+            ledger.record(varied(number, enforced=False))
+    assert [(record["count"], record["enforced"], record["verdict"]) for record in read(path)] == [
+        (1, False, "deny")
+    ] * 3
+    assert summary(path)["unenforced"] == 3
+    assert verify(path).verified
+
+
+def test_a_release_in_shadow_mode_that_is_judged_again_is_one_record(tmp_path: Path):
+    path = tmp_path / "d.db"
+    with Ledger(path) as ledger:
+        ledger.record(varied(1, enforced=False))
+        ledger.record(varied(1, again=True))
+        ledger.record(varied(2, enforced=False))
+        ledger.record(varied(2, enforced=False, again=True))
+    assert [(record["frame"], record["enforced"]) for record in read(path)] == [(1, True), (2, False)]
+    assert verify(path).verified
 
 
 @pytest.mark.parametrize(
@@ -65,7 +89,9 @@ OTHER_RULE = (guard.Reason(rule="R.2", pack="p", title="t", cite="c", sure="text
         {"faces": 0},
         {"judged_under": ["cam", "other"]},
         {"clock": "disbelieved"},
-        {"enforced": False},
+        {"redactable": False},
+        {"judged_actions": ["identify", "verify"]},
+        {"judged_facts": [FACTS]},
     ],
     ids=str,
 )

@@ -65,6 +65,16 @@ def test_a_denial_is_a_result_and_shown_as_one(command: Command, make_clip: Make
     assert made == {"decisions.db", "decisions.db.key", "decisions.db.pub", "replay.mp4", "report.html"}
 
 
+def test_shadow_mode_is_said_on_the_console(command: Command, make_clip: MakeClip):
+    text = '[policy]\nmode = "shadow"\n' + POLICE
+    status, out, err = command(make_clip(frames=3), "--service", "azure_openai", text=text)
+    assert status == 0
+    assert "guard: SHADOW MODE: verdicts are recorded and not enforced" in err
+    assert "SHADOW MODE: 3 calls were made whatever the verdict" in out
+    status, out, _ = command(make_clip(frames=3), "--service", "azure_openai", "--json", text=text)
+    assert (status, json.loads(out)["mode"]) == (0, "shadow")
+
+
 def test_json_is_one_object_and_nothing_else(command: Command, make_clip: MakeClip):
     status, out, err = command(make_clip(sound="aac"), "--service", "azure_openai", "--json", "--out", "here")
     value = json.loads(out)

@@ -20,7 +20,7 @@ from guard.replay.clip import open_clip
 from guard.replay.result import Replay
 from guard.replay.stopping import Stop
 from guard.testing import FakeDetector, MemoryLedger
-from tests.replay.conftest import BOX, OFFICE, MakeClip, Recognising
+from tests.replay.conftest import BOX, OFFICE, POLICE, MakeClip, Recognising
 from tests.replay.test_clip import cut
 
 Run = Callable[..., Replay]
@@ -319,3 +319,14 @@ def test_a_closed_guard_is_a_fault(make_clip: MakeClip, run: Run, make_guard: An
     made: guard.Guard = make_guard(OFFICE)
     made._closed = True
     assert counts(run(make_clip(frames=2), guard=made, service="self_hosted")) == (2, 0, 0, 2, 2, 0)
+
+
+def test_in_shadow_mode_every_call_reaches_the_service_and_result_and_json_say_so(make_clip: MakeClip, run: Run):
+    matcher = Recognising()
+    result = run(make_clip(frames=5), '[policy]\nmode = "shadow"\n' + POLICE, matcher=matcher)
+    assert counts(result) == (5, 0, 0, 5, 0, 5)
+    assert result.shadow
+    found = result.to_json()
+    assert found["mode"] == "shadow"
+    assert found["calls"][0]["unenforced"] == 5
+    assert not run(make_clip(frames=2)).shadow
