@@ -40,7 +40,7 @@ define environment
 endef
 
 .venv/.ready: pyproject.toml
-	$(call environment,.venv,dev$(COMMA)dlib)
+	$(call environment,.venv,dev$(COMMA)clients$(COMMA)dlib)
 
 .venv-demo/.ready: pyproject.toml
 	$(call environment,.venv-demo,dlib)

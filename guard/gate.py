@@ -24,7 +24,7 @@ from guard.pictures import Pictures, sources_of
 
 if TYPE_CHECKING:
     from guard.clock import Reading
-    from guard.facts import Reason
+    from guard.facts import Facts, Reason
     from guard.policy import Engine, Ruling
     from guard.source import Source
 
@@ -66,6 +66,7 @@ class Call:
         "broken",
         "decision",
         "engines",
+        "facts",
         "fault",
         "id",
         "judged_actions",
@@ -118,6 +119,7 @@ class Call:
         self.redactable: bool | None = None
         self.engines: dict[Source, Engine] = {}
         self.shadow = False
+        self.facts: dict[Source, Facts] = {}
 
     def pass_through(self) -> Arguments:
         """The arguments that the callee may have. Raises `Denied` or `GuardFault`; nothing was called then.
@@ -148,7 +150,7 @@ class Call:
                 return arguments
             why = f"judging and recording took {waited_s:.2f} s, longer than max_age_s = {self.source.max_age_s:g}"
             late += 1
-        raise self.withdraw("the policy was reloaded again and again while this call was judged")
+        raise self.withdraw("the policy was reloaded again and again, or the facts changed, while this call was judged")
 
     def withdraw(self, why: str) -> Denied | GuardFault:
         """Takes back a release of which no use was made: its record becomes a fault. Gives the refusal."""
@@ -163,6 +165,7 @@ class Call:
         self.fault = None
         self.pictures = None
         self.engines = {}
+        self.facts = {}
         self.redactable = None
         self.shadow = False
         try:
@@ -186,8 +189,18 @@ class Call:
         return Approval(self.service, (*self.judged_actions, *unnamed), sealed=sealed, ended=ended)
 
     def _is_overtaken(self) -> bool:
-        """Whether another policy came into force since this call was judged: the decision is void then."""
-        return any(judge.guard.engine is not engine for judge, engine in self.engines.items())
+        """Whether another policy came into force, or a fact was contradicted, since this call was judged: the decision
+        is void then."""
+        if any(judge.guard.engine is not engine for judge, engine in self.engines.items()):
+            return True
+        reading, captured_ns = self.reading, self._captured_ns()
+        return reading is not None and any(
+            judge.context.facts(captured_ns, reading) is not facts for judge, facts in self.facts.items()
+        )
+
+    def _captured_ns(self) -> int | None:
+        seen = self.seen
+        return None if seen is None or seen.at is None else int(seen.at.timestamp() * 1_000_000) * 1000
 
     def _tell(self, decision: Decision) -> None:
         if self.seen is not None:
@@ -208,8 +221,13 @@ class Call:
         if self.broken is not None:
             raise GuardFault(self.broken)
         self.judged_actions = actions = self._intended()
+        captured_ns = self._captured_ns()
+        self.facts = {judge: judge.context.facts(captured_ns, reading) for judge in self.judges}
         questions = [(judge, action) for judge in self.judges for action in actions]
-        columns = [judge.column(action, self.service, reading, self.engines[judge]) for judge, action in questions]
+        columns = [
+            judge.column(action, self.service, reading, self.engines[judge], self.facts[judge])
+            for judge, action in questions
+        ]
         faces: int | None = None
         arguments: Arguments = (self.args, self.kwargs)
         if True in [column.hinges_on_faces for column in columns]:
@@ -269,7 +287,8 @@ class Call:
                 known[id(seen.image)] = seen.snapshot
         self.pictures = pictures = Pictures(self.args, self.kwargs, known=known)
         pictures.opaque.extend(self.opaque)
-        if not pictures.found or pictures.opaque:
+        unfit = seen is not None and not seen.finished and seen.fault is not None
+        if not pictures.found or pictures.opaque or unfit:
             return None  # unknown, whatever the others show
         total: int | None = 0
         for picture in pictures.found:
@@ -338,7 +357,7 @@ class Call:
             verdict=verdict,
             faces=faces,
             reasons=reasons,
-            facts=judge.facts,
+            facts=self.facts.get(judge, judge.context.effective),
             valid_until=valid_until,
             fault=self.fault,
             latency_us=(time.perf_counter_ns() - self.arrived_ns) / 1000,
@@ -346,6 +365,7 @@ class Call:
             frame=None if self.seen is None else self.seen.index,
             enforced=not self.shadow,
             explain=_nothing_lifts if ruling is None else ruling.lifted_by,
+            contradicted=judge.context.contradictions,
         )
         return decision
 
@@ -353,16 +373,16 @@ class Call:
         return self._decision(self.actions[0], Verdict.DENY, self.source, None, None, None)
 
     def _record(self, decision: Decision) -> None:
-        seen, reading = self.seen, self.reading or (time.time_ns(), "disbelieved")
+        reading = self.reading or (time.time_ns(), "disbelieved")
         entry = Entry(
             decision,
             reading[0],
             reading[1],
-            None if seen is None or seen.at is None else int(seen.at.timestamp() * 1_000_000) * 1000,
+            self._captured_ns(),
             [judge.id for judge in self.judges],
             again=self.recorded,
             redactable=self.redactable,
-            judged_facts=[judge.facts for judge in self.judges] if len(self.judges) > 1 else (),
+            judged_facts=self._judged_facts(),
             judged_actions=self.judged_actions if len(self.judged_actions) > 1 else (),
         )
         self.recorded = True
@@ -379,6 +399,12 @@ class Call:
             self.fault = str(error)
             self.shadow = False  # a roll-out without a record shows nothing: refused, and enforced
             raise self._refusal(self._broken()) from error
+
+    def _judged_facts(self) -> Sequence[Facts]:
+        """The facts of every judge, where there are several; the decision names those of one."""
+        if len(self.judges) == 1:
+            return ()
+        return [self.facts.get(judge, judge.context.effective) for judge in self.judges]
 
     def _refusal(self, decision: Decision) -> Denied | GuardFault:
         self._tell(decision)

@@ -13,8 +13,14 @@ from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any, Literal
 
+from guard.config.attestation import KEYS as ATTESTATION
+from guard.config.attestation import read_attestation
+from guard.config.camera import read_camera
 from guard.config.gateway import GatewayConfig, read_gateway
 from guard.config.values import guess, known, number, text
+from guard.context.camera import Camera
+from guard.context.passport import Attestation
+from guard.context.standing import NEAR_REAL_TIME_S
 from guard.errors import ConfigError
 from guard.facts import SERVICES, Facts
 from guard.policy import Settings
@@ -24,9 +30,9 @@ __all__ = ["Config", "SourceConfig", "load_config"]
 Detect = Literal["every-frame", "on-demand"]
 
 _FACT_GROUPS = ("operator", "place", "capture", "use", "gallery", "subject", "evidence")
-_SOURCE_KEYS = ("id", "detect", "min_face_px", "face_score", "max_age_s", *_FACT_GROUPS)
+_SOURCE_KEYS = ("id", "detect", "min_face_px", "face_score", "max_age_s", "camera", "passport", *_FACT_GROUPS)
 _TABLES = {
-    "policy": ("packs", "base", "extra", "mode", "bundle", "public_key"),
+    "policy": ("packs", "base", "extra", "mode", "bundle", "public_key", "near_real_time_s", *ATTESTATION),
     "ledger": ("path", "key", "checkpoint_seconds", "checkpoint_records"),
     "telemetry": ("sources",),
 }
@@ -44,6 +50,8 @@ class SourceConfig:
         min_face_px: smallest face width that matters, in source pixels.
         face_score: detection threshold, 0 to 1.
         max_age_s: seconds after which a frame can no longer be judged.
+        camera: what is said of the device: size and rate of its pictures, whether it pans, whether it is live.
+        passport: the file in which somebody answers for its facts, None for none.
     """
 
     id: str | None
@@ -52,6 +60,8 @@ class SourceConfig:
     min_face_px: int
     face_score: float
     max_age_s: float
+    camera: Camera = field(default_factory=Camera)
+    passport: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +71,7 @@ class Config:
     `settings` are `[policy] base`, `extra` and `mode`. Where `bundle` is set, the packs in use are those that it lists,
     signed with the key to `public_key`. `label_sources` is `[telemetry] sources`: whether metrics name the source.
     `gateway` is None where the file has no such table.
+    `near_real_time_s` is how old a picture may be and its use still be nearly real-time.
     """
 
     path: Path
@@ -76,6 +87,8 @@ class Config:
     ledger_key: Path | None = None
     checkpoint_seconds: float = 60.0
     checkpoint_records: int = 1000
+    near_real_time_s: float = NEAR_REAL_TIME_S
+    attestation: Attestation = field(default_factory=Attestation)
 
 
 def load_config(path: Path | str) -> Config:
@@ -87,7 +100,7 @@ def load_config(path: Path | str) -> Config:
     for key, keys in _TABLES.items():
         known(_table(table, key, name), keys, f"{name}: {key}")
     policy, ledger = _table(table, "policy", name), _table(table, "ledger", name)
-    sources = _sources(table, name)
+    sources = _sources(table, path)
     services = _services(_table(table, "services", name), f"{name}: services")
     gateway = _table(table, "gateway", name)
     return Config(
@@ -98,6 +111,10 @@ def load_config(path: Path | str) -> Config:
         ledger=_path(ledger, "path", path.parent, f"{name}: ledger"),
         settings=_settings(policy, name),
         label_sources=_flag(_table(table, "telemetry", name).get("sources", False), f"{name}: telemetry.sources"),
+        near_real_time_s=number(
+            policy.get("near_real_time_s", NEAR_REAL_TIME_S), f"{name}: policy.near_real_time_s", low=0.0, high=86_400.0
+        ),
+        attestation=read_attestation(policy, path.parent, f"{name}: policy"),
         gateway=read_gateway(gateway, path.parent, sources, services, f"{name}: gateway") if gateway else None,
         **_signed(policy, path.parent, f"{name}: policy"),
         **_sealing(ledger, path.parent, f"{name}: ledger"),
@@ -146,7 +163,8 @@ def _toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"the file is not TOML: {error}", where=str(path), mend="mend that line") from None
 
 
-def _sources(table: Mapping[str, Any], name: str) -> dict[str, SourceConfig]:
+def _sources(table: Mapping[str, Any], path: Path) -> dict[str, SourceConfig]:
+    name = path.name
     entries = table.get("source", [])
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise ConfigError("source must be a list of tables", where=f"{name}: source", mend="write [[source]]")
@@ -157,7 +175,7 @@ def _sources(table: Mapping[str, Any], name: str) -> dict[str, SourceConfig]:
     shared: dict[str, Facts] = {}
     for index, entry in enumerate(entries):
         where = f"{name}: source[{index}]"
-        source = _source(entry, operator, where, shared)
+        source = _source(entry, operator, where, shared, path.parent)
         id = text(source.id, f"{where}.id")
         if id in found:
             raise ConfigError(f"two sources are called {id!r}", where=f"{where}.id", mend="rename one")
@@ -166,7 +184,7 @@ def _sources(table: Mapping[str, Any], name: str) -> dict[str, SourceConfig]:
 
 
 def _source(
-    entry: Mapping[str, Any], operator: Mapping[str, Any], where: str, shared: dict[str, Facts]
+    entry: Mapping[str, Any], operator: Mapping[str, Any], where: str, shared: dict[str, Facts], folder: Path
 ) -> SourceConfig:
     """One entry. `shared` are the facts read so far: sources that state the same share one object, read once."""
     known(entry, _SOURCE_KEYS, where)
@@ -199,6 +217,8 @@ def _source(
         min_face_px=int(number(entry.get("min_face_px", 32), f"{where}.min_face_px", low=1, high=10_000, whole=True)),
         face_score=number(entry.get("face_score", 0.5), f"{where}.face_score", low=0.0, high=1.0),
         max_age_s=number(entry.get("max_age_s", 1.0), f"{where}.max_age_s", low=0.001, high=86_400.0),
+        passport=_path(entry, "passport", folder, where),
+        camera=read_camera(entry.get("camera", {}), f"{where}.camera"),
     )
 
 

@@ -51,6 +51,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     call, None = unknown. `fault` says why the guard could not decide, and then the verdict is deny. The
     verdict stays true until `valid_until`, other facts being equal. `latency_us` is in microseconds.
     `enforced` is False in shadow mode: the verdict was recorded, and the call made whatever it was.
+    `contradicted` says what of the source was seen to be otherwise than declared, with the evidence, a line each.
     """
 
     id: str
@@ -69,6 +70,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     frame: int | None = None
     enforced: bool = True
     explain: Callable[[], Lift] | None = None
+    contradicted: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.verdict, Verdict):
@@ -100,8 +102,12 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         return self.explain()
 
     def to_json(self) -> dict[str, Any]:
-        """The object ``guard.decision/1``; ``enforced`` stands in it only where the verdict was not."""
+        """The object ``guard.decision/1``.
+
+        ``enforced`` stands in it only where the verdict was not, ``contradicted`` only where something is.
+        """
         shadow = {} if self.enforced else {"enforced": False}
+        contradicted = {"contradicted": list(self.contradicted)} if self.contradicted else {}
         return {
             "schema": "guard.decision/1",
             "id": self.id,
@@ -118,6 +124,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, eq=False):
             "valid_until": self.valid_until and format_instant(self.valid_until),
             "fault": self.fault,
             "latency_us": self.latency_us,
+            **contradicted,
         }
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -106,6 +106,7 @@ class Calls(Leaf, tag="call"):
             and the faces are those of the frame around it.
         judged_facts, judged_actions: digests of the facts of every source that judged, every action that the call could
             be; empty where there was one, which the record names.
+        contradicted: what of the source was seen to be otherwise than declared, with the evidence, a line each.
         latency_us, latency_us_max: sum and largest of the microseconds that the decisions took.
         supersedes: `seq` of an earlier record of the same call, which no longer counts.
     """
@@ -136,6 +137,7 @@ class Calls(Leaf, tag="call"):
     redactable: bool | None
     judged_facts: list[str]
     judged_actions: list[str | None]
+    contradicted: list[str]
     latency_us: float
     latency_us_max: float
     supersedes: int | None = None

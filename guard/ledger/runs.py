@@ -68,6 +68,7 @@ class Run:
             and last.redactable == entry.redactable
             and last.judged_facts == entry.judged_facts
             and last.judged_actions == entry.judged_actions
+            and was.contradicted == now.contradicted
             and last.fault == entry.fault
             and _sees(was.faces) == _sees(now.faces)
         ):
@@ -123,6 +124,7 @@ class Run:
             redactable=first.redactable,
             judged_facts=[facts.digest for facts in first.judged_facts],
             judged_actions=list(first.judged_actions),
+            contradicted=[_clean(line) for line in decision.contradicted],
             latency_us=round(self._latency_us, 1),
             latency_us_max=round(self._latency_us_max, 1),
         )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from guard.context import Finding
 from guard.facts import Decision, Reason, Verdict, format_instant
 
 __all__ = ["Calls", "Outputs", "Reasons", "Replay", "Ruled"]
@@ -145,7 +146,8 @@ class Replay:
         reasons: the rules that forbade.
         faults: why the guard failed, and how often.
         latency_us: ``hook`` (all that the guard added to a frame, under the source's ``detect``), ``detect``,
-        ``decide``. facts: what was declared of the source, as `Facts.to_json` gives it. packs, policy_digest:
+        ``decide``. facts: what was declared of the source, as `Facts.to_json` gives it.
+        seen: what was seen of it, against what is declared. packs, policy_digest:
         the policy that decided. judged_at: the day judged, of the first decision; None where the clock is not
         believed. lifted_by: what would have turned the denials. people: whom the matcher recognised, and in
         how many frames. broke_off: why the clip or the run ended before its end; None where it did not.
@@ -163,6 +165,7 @@ class Replay:
     latency_us: Mapping[str, Mapping[str, float | None]]
     outputs: Outputs
     facts: Mapping[str, Any] = field(default_factory=dict)
+    seen: Sequence[Finding] = ()
     faults: Mapping[str, int] = field(default_factory=dict)
     packs: Sequence[str] = ()
     policy_digest: str = ""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from guard.approvals import Approval
 from guard.errors import Denied, GuardError, GuardFault, LedgerError, SourceError
 from guard.facts import Decision, Faces, Verdict
+from guard.replay.checking import begin, found_so_far
 from guard.replay.clip import Clip, Frame, Image
 from guard.replay.latency import Latency
 from guard.replay.overlay import Canvas, Scene
@@ -126,6 +127,7 @@ class _Run:
     def all_frames(self, progress: Callable[[int], None] | None) -> None:
         """Reads the clip to its end, or to whatever ends it."""
         frames = self.clip.frames(self._video.listen if self._video is not None else None)
+        begin(self.clip, self.source)
         try:
             while not self.stop.asked:
                 with self.stop.waiting():
@@ -155,6 +157,8 @@ class _Run:
     def one_frame(self, frame: Frame) -> None:
         """One frame as a pipeline has it: the hook, the call, and what came of both."""
         matches: list[Match] = []
+        if not self.clip.live:
+            self.source.watch.clip_s = frame.seconds
         spent_before = self._far.spent_ns
         start = time.perf_counter_ns()
         decision: Decision | None
@@ -248,6 +252,7 @@ class _Run:
             },
             outputs=Outputs(self.out / REPORT, video, ledger),
             facts=self.source.facts.to_json(),
+            seen=found_so_far(self.source) if self.frames else (),
             faults=dict(self.reasons.faults.most_common()),
             packs=[pack.name for pack in self.guard.engine.packs],
             policy_digest=self.guard.policy_digest,

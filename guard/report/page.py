@@ -9,6 +9,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from guard.context.finding import in_words, several_in_words
 from guard.errors import SourceError
 from guard.report.style import STYLE
 
@@ -49,6 +50,7 @@ def page(result: Replay) -> str:
         _faults(result),
         _people(result),
         _latency(result),
+        _seen(result),
         _facts(result),
         _outputs(result),
     ]
@@ -208,6 +210,26 @@ def _facts(result: Replay) -> str:
         + _table(("fact", "value"), rows, numbers=0)
         + _unknown(result.facts)
     )
+
+
+def _seen(result: Replay) -> str:
+    """Declared against seen, as `guard source check` shows it."""
+    rows = [
+        (
+            f"<code>{escape(each.name)}</code>",
+            escape(in_words(each.declared)),
+            escape(several_in_words(each.seen) if each.seen else ""),
+            escape(each.verdict),
+            f"{each.confidence:.0%}" if each.seen else "",
+            escape(each.consequence),
+            escape(each.evidence),
+        )
+        for each in result.seen
+    ]
+    if not rows:
+        return ""
+    names = ("attribute", "declared", "seen", "verdict", "how sure", "consequence", "evidence")
+    return "<h2>Declared against seen</h2>\n" + _table(names, rows, numbers=0)
 
 
 def _flat(facts: Mapping[str, Any], above: str = "") -> Iterable[tuple[str, str]]:

@@ -52,6 +52,7 @@ def test_the_fields_of_a_call_are_these_and_no_others():
         *("seq", "session", "id", "last_id", "count", "at", "until", "clock", "source", "frame", "last_frame"),
         *("captured_at", "last_captured_at", "action", "service", "verdict", "fault", "faces", "faces_most", "rules"),
         *("judged_under", "policy_digest", "facts_digest", "enforced", "redactable", "judged_facts", "judged_actions"),
+        "contradicted",
         *("latency_us", "latency_us_max", "supersedes"),
     }
 
