@@ -26,8 +26,9 @@ from guard.integrations.botocore import ADAPTER
 from guard.integrations.translations import rekognition
 from guard.integrations.watching import watch
 from guard.testing import FakeDetector
-from tests.conftest import BOX, OFFICE, POLICE
+from tests.conftest import BOX
 from tests.integrations.aws_calls import CREDENTIALS, REGION, parameters
+from tests.integrations.deployments import OFFICE, POLICE
 from tests.integrations.loopback import Answer, counting_server
 
 boto3 = pytest.importorskip("boto3", reason="needs boto3")
@@ -108,7 +109,7 @@ def search(client: Any) -> Any:
 
 
 def test_every_operation_of_this_botocore_is_known(client):
-    known = rekognition.KNOWN.keys() | rekognition.HARMLESS | {"CreateStreamProcessor", "UpdateStreamProcessor"}
+    known = rekognition.KNOWN.keys() | rekognition.HARMLESS | rekognition.BY_SETTINGS.keys()
     assert set(client.meta.service_model.operation_names) <= known
 
 

@@ -55,6 +55,24 @@ def test_what_is_read_from_faces_is_said_beside_the_action(operation, params, al
     assert rekognition.translate(operation, params).also == also
 
 
+@pytest.mark.parametrize(
+    ("operation", "settings", "is_judged"),
+    [
+        ("CreateStreamProcessor", {"Settings": {"FaceSearch": {"CollectionId": "c"}}}, True),
+        ("CreateStreamProcessor", {"Settings": {"ConnectedHome": {"Labels": ["PET"]}}}, False),
+        ("CreateStreamProcessor", {"Settings": {"ConnectedHome": {}, "FaceSearch": {}}}, True),
+        ("UpdateStreamProcessor", {"SettingsForUpdate": {"ConnectedHomeForUpdate": {}}}, False),
+        ("UpdateStreamProcessor", {"SettingsForUpdate": {"FaceSearchForUpdate": {}}}, True),
+        ("StartMediaAnalysisJob", {"OperationsConfig": {"DetectModerationLabels": {}}}, False),
+        ("StartMediaAnalysisJob", {"OperationsConfig": {"SearchFaces": {}}}, True),
+    ],
+)
+def test_what_an_operation_is_told_to_do_says_what_it_is(operation, settings, is_judged):
+    found = rekognition.translate(operation, {"Name": "n", **settings})
+    assert (found is not None) is is_judged
+    assert found is None or found.actions == ("identify",)
+
+
 def test_pictures_are_found_as_bytes_and_as_text_and_what_is_stored_is_named():
     found = rekognition.translate(
         "CompareFaces", {"SourceImage": {"Bytes": PNG}, "TargetImage": {"Bytes": TEXT}, "SimilarityThreshold": 90}
@@ -398,6 +416,7 @@ def test_persons_of_content_understanding_are_compared_searched_and_enrolled(pat
         ("x.cognitiveservices.azure.com", "/computervision/imageanalysis:analyze", "microsoft_ai"),
         ("x.openai.azure.com", "/openai/deployments/d/chat/completions", "azure_openai"),
         ("x.openai.azure.com", "/anything", "azure_openai"),
+        ("x.openai.azure.com.:443", "/anything", "azure_openai"),
         ("x.cognitiveservices.azure.com", "/openai/v1/responses", "azure_openai"),
         ("x.services.ai.azure.com", "/models/chat/completions", "azure_openai"),
         ("x.services.ai.azure.com", "/api/projects/p/threads/t/messages", "microsoft_ai"),

@@ -64,7 +64,7 @@ WAYS: dict[str, Any] = {
     "socket": raw_socket,
     "create_connection": lambda server: socket.create_connection(("127.0.0.1", port_of(server))).close(),
     "http.client": lambda server: http.client.HTTPConnection(server.host).request("GET", "/"),
-    "urllib": lambda server: urllib.request.urlopen(server.url),
+    "urllib": lambda server: urllib.request.urlopen(server.url).close(),
     "asyncio": lambda server: asyncio.run(_opened(server)),
 }
 
@@ -187,6 +187,15 @@ def test_install_arms_it_only_where_it_is_asked_for():
     assert not tripwire.is_armed()
     guard.install("requests", tripwire=True)
     assert tripwire.is_armed()
+
+
+def test_the_standard_library_has_python_s_version():
+    import platform
+
+    guard.install("http.client")
+    stands = {coverage.name: coverage for coverage in guard.verify()}
+    assert stands["http.client"].version == platform.python_version()
+    assert stands["http.client"].state == "guarded"
 
 
 def _picture() -> Any:
