@@ -125,7 +125,9 @@ class Call:
         In shadow mode they are the caller's own whatever the verdict, once it is on record.
         """
         watch = self.source.guard.watch
-        return self._pass_through() if watch is None else watch.call(self, self._pass_through)
+        if watch is None or not watch.listens():
+            return self._pass_through()
+        return watch.call(self, self._pass_through)
 
     def _pass_through(self) -> Arguments:
         late, why = 0, None
@@ -203,7 +205,7 @@ class Call:
         # The whole call is judged by one policy, whatever is reloaded meanwhile.
         self.engines = {judge: judge.guard.engine for judge in self.judges}
         # One judge that enforces is enough; a call that breaks before its judges are known is refused.
-        self.shadow = all(engine.settings.shadow for engine in self.engines.values())
+        self.shadow = "enforce" not in [engine.mode for engine in self.engines.values()]
         self.reading = reading = guard.clock.now()
         if self.broken is not None:
             raise GuardFault(self.broken)
@@ -362,13 +364,15 @@ class Call:
             [judge.id for judge in self.judges],
             again=self.recorded,
             redactable=self.redactable,
-            judged_facts=[judge.facts for judge in self.judges] if len(self.judges) > 1 else (),
-            judged_actions=self.judged_actions if len(self.judged_actions) > 1 else (),
         )
+        if len(self.judges) > 1:
+            entry.judged_facts = [judge.facts for judge in self.judges]
+        if len(self.judged_actions) > 1:
+            entry.judged_actions = self.judged_actions
         self.recorded = True
         guard = self.source.guard
         try:
-            if guard.watch is None:
+            if guard.watch is None or not guard.watch.awake:
                 guard.ledger.record(entry)
             else:
                 guard.watch.record(guard.ledger, entry)

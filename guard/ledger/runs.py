@@ -64,7 +64,7 @@ class Run:
             and was.policy_digest == now.policy_digest
             and last.judged_under == entry.judged_under
             and last.clock == entry.clock
-            and last.enforced == entry.enforced
+            and was.enforced == now.enforced
             and last.redactable == entry.redactable
             and last.judged_facts == entry.judged_facts
             and last.judged_actions == entry.judged_actions
