@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Iterable
+from contextlib import nullcontext
 
 import aiohttp
 from multidict import CIMultiDict
@@ -71,7 +72,8 @@ class Proxy:
         if released.record is not None:
             said[RECORD_HEADER] = released.record
         try:
-            answer = await self._send(received, upstream, released)
+            with released.approval or nullcontext():
+                answer = await self._send(received, upstream, released)
         except (aiohttp.ClientError, OSError) as error:
             self._metrics.upstream_failed(upstream.shape)
             log.warning("upstream %s did not answer: %s: %s", upstream.match, type(error).__name__, error)

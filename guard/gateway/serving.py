@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from guard.config import GatewayConfig, Listener
 from guard.errors import ConfigError, GuardError
@@ -24,7 +23,7 @@ from guard.gateway.checking import answer_check
 from guard.gateway.door import Door, Limits
 from guard.gateway.judging import Judge
 from guard.gateway.metrics import Metrics
-from guard.gateway.naming import certificate_names
+from guard.gateway.protocol import Protocol
 from guard.gateway.proxying import Proxy
 from guard.gateway.status import Health, status_app
 from guard.guard import Guard
@@ -35,16 +34,6 @@ log = logging.getLogger("guard.gateway")
 
 MOST_CONNECTIONS = 1024
 STOP_S = 10
-
-
-class _Protocol(HttpToolsProtocol):
-    """Hands the names of the verified client certificate on: ASGI servers do not tell them by themselves."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        tls = transport.get_extra_info("ssl_object")
-        names = () if tls is None else certificate_names(tls.getpeercert())
-        self.app_state = {**self.app_state, "certificate_names": names}
 
 
 class _Server(uvicorn.Server):
@@ -139,7 +128,7 @@ class Gateway:
     def _settings(self, listener: Listener) -> uvicorn.Config:
         settings = uvicorn.Config(
             self._app(listener),
-            http=_Protocol,
+            http=Protocol,
             ws="none",
             lifespan="off",
             log_config=None,
@@ -185,14 +174,28 @@ def _bound(listener: Listener) -> socket.socket:
     try:
         if listener.socket_path is not None:
             return _unix_socket(listener.socket_path)
-        family = socket.AF_INET6 if ":" in listener.address[0] else socket.AF_INET
-        return socket.create_server(listener.address, family=family, backlog=512)
+        return _tcp_socket(listener.address)
     except OSError as error:
         raise GuardError(
             f"this address cannot be had: {error.strerror or error}",
             where=listener.bind,
             mend="free it, or name another one as bind",
         ) from None
+
+
+def _tcp_socket(address: tuple[str, int]) -> socket.socket:
+    # asyncio turns Nagle's algorithm off only where the protocol is named, which `socket.create_server` does not do: an
+    # answer in two pieces would wait 40 ms for the client's acknowledgement.
+    family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+    made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind(address)
+    except OSError:
+        made.close()
+        raise
+    made.listen(512)
+    return made
 
 
 def _unix_socket(path: Path) -> socket.socket:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import functools
+import http.client
 import io
 import json
 import pickle
@@ -102,6 +103,46 @@ def test_references_of_requests_handed_out_before(requests, server, police):
         server.assert_untouched()
         assert g.ledger.verdicts() == ["deny"], name
         g.ledger.entries.clear()
+
+
+def test_connections_used_without_their_pool(urllib3, server, police):
+    install("urllib3", "http_client")
+    g = police("azure_face")
+    host, _, port = server.host.partition(":")
+    pool = urllib3.HTTPConnectionPool(host, int(port))
+    headers = {"Content-Type": "application/json"}
+    ways = {
+        "connection": lambda: urllib3.connection.HTTPConnection(host, int(port)).request(
+            "POST", "/face/v1.2/identify", body=FACES, headers=headers
+        ),
+        "pool's connection": lambda: pool._get_conn().request(
+            "POST", "/face/v1.2/identify", body=FACES, headers=headers
+        ),
+        "_make_request": lambda: pool._make_request(
+            pool._get_conn(), "POST", "/face/v1.2/identify", body=FACES, headers=headers
+        ),
+        "standard library": lambda: http.client.HTTPConnection(host, int(port)).request(
+            "POST", "/face/v1.2/identify", body=FACES.decode(), headers=headers
+        ),
+    }
+    for name, call in ways.items():
+        with frame(g), pytest.raises(guard.Denied):
+            call()
+        assert server.requests == 0, name
+        assert server.bytes == 0, name
+    assert g.ledger.verdicts() == ["deny"] * len(ways)
+
+
+def test_a_tunnel_through_a_proxy_is_judged_by_its_end(server, police):
+    install("http_client")
+    g = police("azure_openai")
+    with counting_server() as proxy, frame(g):
+        host, _, port = proxy.host.partition(":")
+        connection = http.client.HTTPConnection(host, int(port))
+        connection.set_tunnel("x.cognitiveservices.azure.com", 443)
+        with pytest.raises(guard.Denied):
+            connection.request("POST", "/face/v1.2/findsimilars", body=FACES)
+        proxy.assert_untouched()
 
 
 def test_retries_that_were_asked_for_are_not_made(requests, urllib3, server, police):
@@ -475,7 +516,10 @@ def test_sessions_of_aiohttp_handed_out_before_and_used_at_the_same_time(aiohttp
             denied, allowed = (
                 police("azure_face"),
                 make_guard(
-                    OFFICE.replace("[services]", f'[services]\n"{server.host}" = "azure_face"'), name="office.toml"
+                    OFFICE.replace("[[source]]", "[[source]]\nmax_age_s = 60.0").replace(
+                        "[services]", f'[services]\n"{server.host}" = "azure_face"'
+                    ),
+                    name="office.toml",
                 ),
             )
 
