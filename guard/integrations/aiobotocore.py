@@ -61,7 +61,7 @@ def _serialized(original: Callable[..., Any]) -> Callable[..., Any]:
 ADAPTER = Adapter(
     name="aiobotocore",
     distributions=("aiobotocore",),
-    supported=">=2.6",
+    supported=">=2.6,<4",
     hooks=(
         Hook("aiobotocore.client", "AioBaseClient._make_api_call", _call),
         Hook("aiobotocore.client", "AioBaseClient._emit_api_params", _parameters),

@@ -70,7 +70,8 @@ def _call_of(request: Any, contents: bytes | None = None) -> _Call | None:
         content = None if azure_face.is_told_by_address(url.path) else _read(call, found, contents)
         service = service_of(host, "") or None
         query = azure_face.query_of(url.query) if url.query else {}
-        operation = azure.translate(request.method, host, url.path, query, content, service=service)
+        method = request.headers.get("X-HTTP-Method-Override") or request.method
+        operation = azure.translate(method, host, url.path, query, content, service=service)
         if operation is not None and call.body.unread is not None:
             operation.opaque = [*operation.opaque, call.body.unread]
     except Exception as error:  # noqa: BLE001 - whatever is wrong with a call, it must not pass unread
@@ -266,7 +267,7 @@ _TRANSPORTS = "azure.core.pipeline.transport"
 ADAPTER = Adapter(
     name="azure-core",
     distributions=("azure-core",),
-    supported=">=1.30",
+    supported=">=1.30,<2",
     hooks=(
         Hook("azure.core.pipeline._base", "Pipeline.run", _run),
         Hook("azure.core.pipeline._base", "_TransportRunner.send", _handed_on),
@@ -277,5 +278,5 @@ ADAPTER = Adapter(
         Hook(f"{_TRANSPORTS}._requests_trio", "TrioRequestsTransport.send", _sent_async, required=False),
         Hook(f"{_TRANSPORTS}._aiohttp", "AioHttpTransport.send", _sent_async),
     ),
-    note="a transport of your own that is called without a pipeline",
+    note="a transport of your own that is called without a pipeline is not seen",
 )

@@ -89,13 +89,13 @@ async def _sent_later(
 
 ADAPTER = Adapter(
     name="boto3",
-    distributions=("boto3", "botocore"),
-    supported=">=1.31",
+    distributions=("botocore",),
+    supported=">=1.31,<2",
     hooks=(
         Hook("botocore.client", "BaseClient._make_api_call", _call),
         Hook("botocore.client", "BaseClient._emit_api_params", _parameters),
         Hook("botocore.client", "BaseClient._convert_to_request_dict", _serialized),
         Hook("botocore.endpoint", "Endpoint.make_request", _sent),
     ),
-    note="what an event handler puts into a request that is built already, and models behind a SageMaker endpoint",
+    note="what a late event handler puts into a request, and models behind a SageMaker endpoint, are not seen",
 )

@@ -13,9 +13,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from guard.facts import VLM_SERVICES
+from guard.integrations.authorities import addressed, host_of, spellings
 from guard.integrations.bodies import Body, read_body
 from guard.integrations.operation import Operation
 from guard.integrations.services import service_of
@@ -41,7 +42,7 @@ _EVERYTHING = ("detect", "attributes", "verify", "identify", "enrol")
 Interface = Callable[["Request", "Place", Body], "Operation | None"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Request:
     """A request that is about to be sent.
 
@@ -60,7 +61,7 @@ class Request:
     unread: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Place:
     """Where a request goes: `host` in lower case, with the port in `authority`; `path` decoded, one slash at a time."""
 
@@ -71,7 +72,7 @@ class Place:
     service: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Crossing:
     """A request to a known service.
 
@@ -93,25 +94,26 @@ def recognise(request: Request) -> Crossing | None:
     """
     try:
         url = urlsplit(request.url)
-        host = (url.hostname or "").rstrip(".")
+        authorities = addressed(url, request.headers)
     except ValueError:
         return None  # no client can send it either
     target = rekognition.operation_of(request.headers.get("x-amz-target", ""))
-    for authority in _authorities(url, host, request.headers):
+    for authority in authorities:
         known = _known(authority, target is not None)
         if known is not None:
             interface, service, listed = known
-            path = re.sub(r"/{2,}", "/", unquote(url.path)) or "/"
+            path = _decoded(url.path)
             if not listed:
                 service = _service_by_path(path, service)
             return _translated(
-                request, Place(_host_of(authority), authority, path, url.query, service), interface, listed
+                request, Place(host_of(authority), authority, path, url.query, service), interface, listed
             )
     return None
 
 
 def services_at(host: str, port: int | None = None) -> frozenset[str]:
     """What calls to a host can count as, by path; empty for a host that is nobody's."""
+    host = f"[{host}]" if ":" in host else host
     known = _known(host if port is None else f"{host}:{port}", has_target=False)
     if known is None:
         return frozenset()
@@ -120,29 +122,17 @@ def services_at(host: str, port: int | None = None) -> frozenset[str]:
     return frozenset({service}).union(*together)
 
 
-def _authorities(url: SplitResult, host: str, headers: Mapping[str, str]) -> list[str]:
-    """Whom the request addresses: the host of the URL, and the one that the server is told."""
-    try:
-        port = url.port
-    except ValueError:
-        port = None
-    found = [f"{host}:{port}" if port is not None else host]
-    told = headers.get("host", "").strip().lower().rstrip(".")
-    if told and told not in found:
-        found.append(told)
-    return found
-
-
-def _host_of(authority: str) -> str:
-    host, _, port = authority.rpartition(":")
-    return (host if host and port.isdecimal() else authority).rstrip(".").lower()
+def _decoded(path: str) -> str:
+    if "%" in path:
+        path = unquote(path)
+    return (_SLASHES.sub("/", path) if "//" in path else path) or "/"
 
 
 def _known(authority: str, has_target: bool) -> tuple[Interface, str, bool] | None:
     """Interface, service, and whether `[services]` names the host; None for a host that is nobody's."""
-    host = _host_of(authority)
+    host = host_of(authority)
     default = _default(host)
-    listed = service_of(authority, "") or service_of(host, "")
+    listed = next(filter(None, (service_of(name, "") for name in spellings(authority))), "")
     if default is not None:
         return default[0], listed or default[1], bool(listed)
     if has_target:
@@ -194,7 +184,7 @@ def _is_signed(request: Request, place: Place) -> bool:
     headers = request.headers
     if headers.get("authorization", "").upper().startswith("AWS") or "x-amz-signature" in place.query.lower():
         return True
-    return any(name in headers for name in ("digest", "content-digest", "content-md5", "signature", "signature-input"))
+    return not _SIGNATURES.isdisjoint(headers)
 
 
 # ---- websockets
@@ -217,9 +207,16 @@ def _websocket(request: Request, place: Place) -> Operation | None:
 # ---- the interfaces
 
 
+def _only_reads(request: Request) -> bool:
+    """Whether it sends nothing; a header that makes another method of it makes another request of it."""
+    if request.method not in _READING or request.body or request.unread is not None:
+        return False
+    return _OVERRIDES.isdisjoint(request.headers)
+
+
 def _rekognition(request: Request, place: Place, body: Body) -> Operation | None:
     operation = rekognition.operation_of(request.headers.get("x-amz-target", ""))
-    if operation is None and request.method in _READING and not request.body:
+    if operation is None and _only_reads(request):
         return None
     return rekognition.translate(operation or "an unknown operation", body.mapping())
 
@@ -258,7 +255,7 @@ def _azure(request: Request, place: Place, body: Body) -> Operation | None:
 
 def _model(request: Request, place: Place, body: Body) -> Operation | None:
     """An interface of a vision-language service."""
-    if request.method in _READING and not request.body and request.unread is None:
+    if _only_reads(request):
         return None
     path = place.path
     if place.service == "anthropic" or path.endswith(("/v1/messages", "/v1/messages/batches")):
@@ -273,7 +270,7 @@ def _unread_model(place: Place) -> Operation:
 
 
 def _google_vision(request: Request, place: Place, body: Body) -> Operation | None:
-    if request.method in _READING and not request.body and request.unread is None:
+    if _only_reads(request):
         return None
     if body.unread is not None or not body.is_json:
         return _unread_model(place)
@@ -289,12 +286,16 @@ def _listed(request: Request, place: Place, body: Body) -> Operation | None:
         return _bedrock(request, place, body)
     if place.service in VLM_SERVICES or _GOOGLE.search(path) or _OPENAI.search(path):
         return _model(request, place, body)
-    if request.method in _READING and not request.body and request.unread is None:
+    if _only_reads(request) and not _ADDRESS.search(unquote(place.query)):
         return None
     payload: Any = body.content()
     return Operation(f"a request to {place.authority}", place.service, _EVERYTHING, {(): payload} if payload else None)
 
 
+_SLASHES = re.compile(r"/{2,}")
+_ADDRESS = re.compile(r"(?:https?|s3|gs|data|file):", re.IGNORECASE)
+_OVERRIDES = frozenset({"x-http-method-override", "x-http-method", "x-method-override"})
+_SIGNATURES = frozenset({"digest", "content-digest", "content-md5", "signature", "signature-input"})
 _FACE = re.compile(r"/face/v\d")
 _GOOGLE = re.compile(r":(?:generate|streamgenerate|counttokens|embed|predict|rawpredict|batch|asyncbatch)", re.I)
 _OPENAI = re.compile(

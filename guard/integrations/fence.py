@@ -5,7 +5,7 @@ What an SDK's own hook has released is not judged again here.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Any
@@ -15,7 +15,7 @@ from guard.errors import Denied, GuardFault
 from guard.integrations.endpoints import Crossing, Request, recognise
 from guard.integrations.passage import passage, passage_async
 
-__all__ = ["MOST_BYTES_READ", "answer", "crossing", "crossing_async", "described", "with_length"]
+__all__ = ["MOST_BYTES_READ", "answer", "carrying", "crossing", "crossing_async", "described", "with_length"]
 
 MOST_BYTES_READ = 64 * 1024 * 1024
 """A body whose length is declared is read beforehand up to this size; of others it is unknown what they hold."""
@@ -26,7 +26,12 @@ _sent: ContextVar[bytes | None] = ContextVar("guard_sent", default=None)
 
 def described(method: str, url: str, headers: Any, body: Any) -> Request:
     """The request as `recognise` wants it; `body` is bytes, text, None, or something that will give them later."""
-    lowered = {_text(name).lower(): _text(value) for name, value in headers.items()}
+    pairs = headers.lower_items() if hasattr(headers, "lower_items") else headers.items()
+    lowered: dict[str, str] = {}
+    for name, value in pairs:
+        key = (name if type(name) is str else _text(name)).lower()
+        text = value if type(value) is str else _text(value)
+        lowered[key] = f"{lowered[key]}, {text}" if key in lowered else text
     if body is None:
         return Request(method.upper(), url, lowered)
     if isinstance(body, str):
@@ -80,6 +85,19 @@ def _apart(request: Request) -> AbstractContextManager[None]:
     """
     above = _sent.get()
     return nullcontext() if above is None or above == request.body else uncovered()
+
+
+@contextmanager
+def carrying() -> Iterator[Callable[[bytes], object]]:
+    """Gives a hook above, which has released a call, a function to say with which body it is sent.
+
+    A request that is made in there with another body is judged on its own.
+    """
+    token = _sent.set(None)
+    try:
+        yield _sent.set
+    finally:
+        _sent.reset(token)
 
 
 @contextmanager

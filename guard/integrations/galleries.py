@@ -27,7 +27,11 @@ _DEPTH = 4
 _WIDTH = 64
 """How far is looked for a declared index among those that an index wraps."""
 
-_names: dict[tuple[str, int], tuple[weakref.ref[Any], str]] = {}
+_INNER = ("index", "base_index", "refine_index", "storage", "at")
+_links: weakref.WeakKeyDictionary[type, tuple[str, ...]] = weakref.WeakKeyDictionary()
+"""Which of these a class of faiss has: looked up once, not at every search."""
+
+_names: dict[tuple[str, int], tuple[Callable[[], Any], str]] = {}
 """By identity of the object and, where it stands for a C++ object, by that one's address too."""
 
 _listeners: list[Callable[[Any], None]] = []
@@ -42,7 +46,7 @@ def gallery(index: T, name: str) -> T:
             one of faiss (`IndexIDMap`, `IndexPreTransform`, ...) makes that one a gallery too.
         name: what refusals call it.
 
-    The guard holds no reference to it. May be called before or after `guard.install`; without that it does nothing.
+    The guard does not keep it alive. May be called before or after `guard.install`; without that it does nothing.
     Raises `ConfigError` for what is no such index.
     """
     if not name.strip():
@@ -55,7 +59,9 @@ def gallery(index: T, name: str) -> T:
             mend="declare an index of faiss, hnswlib or usearch, or wrap its search with Source.protect",
         )
     for key in _keys(index):
-        _names[key] = (weakref.ref(index, partial(_forget, key)), name)
+        # An object that only points at an index inside another one may be gone at once, and the index lives on.
+        kept = _is_of_faiss(index) and not getattr(index, "thisown", True)
+        _names[key] = ((lambda: index) if kept else weakref.ref(index, partial(_forget, key)), name)
     for listener in _listeners:
         listener(index)
     return index
@@ -65,15 +71,21 @@ def declared(index: Any) -> str | None:
     """The name of the gallery that this is, or that it hands its searches on to; None where it is none."""
     if not _names:
         return None
+    known = _names.get(("object", id(index)))
+    if known is not None and known[0]() is index:
+        return known[1]
+    return _of_what_it_wraps(index) if _is_of_faiss(index) else None
+
+
+def _of_what_it_wraps(index: Any) -> str | None:
     todo, seen = [(index, 0)], 0
-    while todo:
+    while todo and seen < _WIDTH:
         item, depth = todo.pop()
-        for key in _keys(item):
-            known = _names.get(key)
-            if known is not None and (key[0] == "address" or known[0]() is item):
-                return known[1]
         seen += 1
-        if depth < _DEPTH and seen < _WIDTH:
+        known = _names.get(("address", int(item.this)))
+        if known is not None:
+            return known[1]
+        if depth < _DEPTH:
             todo.extend((inner, depth + 1) for inner in _wrapped(item))
     return None
 
@@ -99,22 +111,27 @@ def on_declaration(listener: Callable[[Any], None]) -> None:
     _listeners.append(listener)
 
 
+def _is_of_faiss(index: Any) -> bool:
+    """Whether it stands for a C++ object of faiss: several Python objects may stand for the same one."""
+    return hasattr(type(index), "thisown") and type(getattr(index, "this", None)).__name__ == "SwigPyObject"
+
+
 def _keys(index: Any) -> list[tuple[str, int]]:
     keys = [("object", id(index))]
-    this: Any = getattr(index, "this", None)
-    if type(this).__name__ == "SwigPyObject":
-        keys.append(("address", int(this)))
-    return keys
+    return [*keys, ("address", int(index.this))] if _is_of_faiss(index) else keys
 
 
 def _wrapped(index: Any) -> list[Any]:
     """The indexes that an index of faiss hands its searches on to."""
-    this: Any = getattr(index, "this", None)
+    kind = type(index)
+    links = _links.get(kind)
+    if links is None:
+        links = _links[kind] = tuple(name for name in _INNER if hasattr(kind, name))
     faiss = sys.modules.get("faiss")
-    if faiss is None or type(this).__name__ != "SwigPyObject":
+    if not links or faiss is None:
         return []
-    inner = [getattr(index, name, None) for name in ("index", "base_index", "refine_index", "storage")]
-    if hasattr(index, "count") and hasattr(index, "at"):  # shards and replicas
+    inner = [getattr(index, name, None) for name in links if name != "at"]
+    if "at" in links:  # shards and replicas
         inner += [index.at(number) for number in range(min(index.count(), _WIDTH))]
     # What is inside comes out as the base class, which does not show what it wraps itself.
     return [faiss.downcast_index(item) for item in inner if isinstance(item, faiss.Index)] + [

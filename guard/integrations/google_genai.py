@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 from guard.integrations.google_live import live_hooks_in
 from guard.integrations.google_uploads import FILES, uploads_in
 from guard.integrations.hooks import Adapter, Hook
+from guard.integrations.hosts import service_at
 from guard.integrations.operation import Operation
 from guard.integrations.passage import passage, passage_async
 from guard.integrations.refusals import as_native
-from guard.integrations.services import service_of
 from guard.integrations.stainless import CODE, Dialect, hooks_in
 from guard.integrations.translations.google import translate
 from guard.integrations.translations.parts import replaced, settled
@@ -73,7 +73,7 @@ def _read(http_request: Any) -> tuple[Any, Operation | None]:
     if http_request.method.lower() == "get":
         return None, None
     url = urlsplit(http_request.url)
-    service = service_of(url.netloc, "google")
+    service = service_at(http_request.url, "google")
     try:
         data = settled(http_request.data)
         return data, translate(url.path, data, service=service)
@@ -113,7 +113,7 @@ def _do_request_later(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def _read_built(request: Any) -> tuple[bytes, Operation | None]:
     """The bytes of a request that the HTTP library has made already, and what it is in the guard's terms."""
-    service = service_of(request.url.netloc.decode("ascii"), "google")
+    service = service_at(str(request.url), "google")
     try:
         content = request.read()
         return content, translate(request.url.path, content or None, service=service)
@@ -129,8 +129,8 @@ def _rebuilt(request: Any, content: bytes, payload: Mapping[Any, Any]) -> Any:
     return type(request)(request.method, request.url, headers=headers, content=sent, extensions=request.extensions)
 
 
-def _service(client: Any, host: str) -> str:
-    return service_of(host, "google")
+def _service(client: Any, url: Any) -> str:
+    return service_at(str(url), "google")
 
 
 ADAPTER = Adapter(
@@ -144,9 +144,7 @@ ADAPTER = Adapter(
         Hook("google.genai._gaos.basesdk", "AsyncBaseSDK.do_request_async", _do_request_later),
         *hooks_in(
             "google.genai._interactions._base_client",
-            Dialect(
-                translate, lambda client, host: service_of(host, "google"), "google.genai._interactions._exceptions"
-            ),
+            Dialect(translate, _service, "google.genai._interactions._exceptions"),
         ),
     ),
     discover={

@@ -1,41 +1,39 @@
-"""Which service a vision-language client talks to, by its host, where `[services]` says nothing of it."""
+"""Which service a vision-language client talks to: what its host says, else the client's own."""
 
 from __future__ import annotations
 
 from typing import Any
 from urllib.parse import urlsplit
 
-from guard.integrations.services import service_of
+from guard.integrations.endpoints import services_at
 
-__all__ = ["service_at", "service_of_google", "service_of_openai"]
+__all__ = ["service_at", "service_of_anthropic", "service_of_google", "service_of_openai"]
 
-_KNOWN: tuple[tuple[str, str], ...] = (
-    (".azure.com", "azure_openai"),
-    (".azure.us", "azure_openai"),
-    (".azure.cn", "azure_openai"),
-    (".openai.com", "openai"),
-    (".anthropic.com", "anthropic"),
-    (".googleapis.com", "google"),
-)
+_LIKELY = ("azure_openai", "google", "anthropic", "openai", "other")
+"""What a host that has several is taken for, where the client's own is not among them."""
 
 
-def service_at(host: str, default: str) -> str:
-    """The service at a host (``api.example.com``, with or without a port); `default` where nothing is known of it."""
-    name = host.rpartition(":")[0] or host
-    for ending, service in _KNOWN:
-        if name.lower().endswith(ending):
-            default = service
-            break
-    return service_of(host, default)
+def service_at(url: str, default: str) -> str:
+    """The service at an absolute URL, as the fence below has it; `default` where nothing is known of its host."""
+    parts = urlsplit(url)
+    possible = services_at(parts.hostname or "", parts.port)
+    if not possible or default in possible:
+        return default
+    return next((service for service in _LIKELY if service in possible), min(possible))
 
 
-def service_of_openai(client: Any, host: str) -> str:
-    """The service that a client of the `openai` library with that host talks to."""
+def service_of_openai(client: Any, url: Any) -> str:
+    """The service that a client of the `openai` library talks to at that URL."""
     is_azure = any(kind.__name__ in ("AzureOpenAI", "AsyncAzureOpenAI") for kind in type(client).__mro__)
-    return service_at(host, "azure_openai" if is_azure else "openai")
+    return service_at(str(url), "azure_openai" if is_azure else "openai")
+
+
+def service_of_anthropic(client: Any, url: Any) -> str:
+    """The service that a client of the `anthropic` library talks to at that URL: Anthropic's, whoever runs it."""
+    return service_at(str(url), "anthropic")
 
 
 def service_of_google(api_client: Any) -> str:
     """The service that a client of the `google-genai` library talks to."""
     options = getattr(api_client, "_http_options", None)
-    return service_of(urlsplit(str(getattr(options, "base_url", None) or "")).netloc, "google")
+    return service_at(str(getattr(options, "base_url", None) or ""), "google")

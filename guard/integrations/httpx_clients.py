@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from guard.errors import Denied, GuardFault
@@ -104,19 +105,26 @@ def _with_body(request: Any, body: bytes) -> Any:
 
 
 def _forbidden(library: str, request: Any, error: Denied | GuardFault) -> Any:
+    made = _answer_class(library)(403, headers=_HEADERS[isinstance(error, Denied)], json=answer(error), request=request)
+    made.extensions["guard"] = error
+    return made
+
+
+_HEADERS = {
+    True: {"x-should-retry": "false", "x-guard-decision": "deny"},
+    False: {"x-should-retry": "false", "x-guard-decision": "fault"},
+}
+
+
+@lru_cache(maxsize=8)
+def _answer_class(library: str) -> Any:
     made = sys.modules[library]
 
-    class Forbidden(made.Response):  # type: ignore[misc, name-defined]
+    class Response(made.Response):  # type: ignore[misc, name-defined]
         """A 403 that no server sent."""
 
         def raise_for_status(self) -> Any:
-            raise as_native(error, made.HTTPStatusError, {"request": request, "response": self})
+            error = self.extensions["guard"]
+            raise as_native(error, made.HTTPStatusError, {"request": self.request, "response": self})
 
-    Forbidden.__name__ = Forbidden.__qualname__ = "Response"
-    return Forbidden(
-        403,
-        json=answer(error),
-        headers={"x-should-retry": "false", "x-guard-decision": "deny" if isinstance(error, Denied) else "fault"},
-        request=request,
-        extensions={"guard": error},
-    )
+    return Response

@@ -44,7 +44,7 @@ def _analysis(original: Callable[..., Any]) -> Callable[..., Any]:
 ADAPTER = Adapter(
     name="insightface",
     distributions=("insightface",),
-    supported=">=1.0.1,<3",
+    supported=">=0.7.3,<3",
     hooks=(
         Hook("insightface.app.face_analysis", "FaceAnalysis.get", _analysis),
         Hook(_ARCFACE, "ArcFaceONNX.get", carrying("insightface.ArcFaceONNX.get")),
@@ -56,7 +56,7 @@ ADAPTER = Adapter(
             "Attribute.get",
             carrying("insightface.Attribute.get", TRAITS[:1], TRAITS[1:]),
         ),
-        # The modules below came with version 2.
+        # The modules below came with versions 2.0 and 2.1.
         Hook(_MATRIX, "ReferenceMatrix.match", comparing("insightface.ReferenceMatrix.match", COMPARE)),
         Hook(_MATRIX, "ReferenceMatrix.add", comparing("insightface.ReferenceMatrix.add", ("enrol",))),
         Hook(_PERSONS, "PersonAnalysis.get", carrying("insightface.PersonAnalysis.get", TRACKED)),

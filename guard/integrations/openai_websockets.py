@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterable
 from types import ModuleType
 from typing import Any
+from urllib.parse import urlsplit
 
 from guard.integrations.hooks import Hook
 from guard.integrations.hosts import service_at, service_of_openai
@@ -88,12 +89,11 @@ def _read(connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tup
 def _service(connection: Any) -> str:
     client = _client_of(connection)
     if client is not None:
-        return service_of_openai(client, client.base_url.netloc.decode("ascii"))
+        return service_of_openai(client, client.base_url)
     address = _address_of(connection)
     if address is None:
         return "openai"
-    host, path = address
-    return service_at(host, "azure_openai" if path.startswith("/openai/") else "openai")
+    return service_at(address, "azure_openai" if urlsplit(address).path.startswith("/openai/") else "openai")
 
 
 def _client_of(connection: Any) -> Any:
@@ -102,23 +102,20 @@ def _client_of(connection: Any) -> Any:
     return next((value for name, value in fields.items() if name.endswith("__client")), None)
 
 
-def _address_of(connection: Any) -> tuple[str, str] | None:
-    """Host, with its port where it is no usual one, and path of a connection's socket."""
+def _address_of(connection: Any) -> str | None:
+    """The URL of a connection's socket."""
     session = getattr(connection, "_session", None)
     holder = getattr(session, "connection", connection)
     protocol = getattr(getattr(holder, "_connection", None), "protocol", None)
     uri = getattr(protocol, "uri", None) or getattr(protocol, "wsuri", None)  # as newer and older versions call it
-    if uri is None:
-        return None
-    return (uri.host if uri.port in (80, 443) else f"{uri.host}:{uri.port}"), uri.path
+    return None if uri is None else f"https://{uri.host}:{uri.port}{uri.path}"
 
 
 def _refusing(connection: Any) -> Refuse:
     def refuse(error: Any) -> Exception:
-        library = sys.modules["openai"]
-        http = sys.modules.get("httpx2") if "httpx2" in vars(sys.modules["openai._base_client"]) else None
-        host, path = _address_of(connection) or ("api.openai.com", "/v1/realtime")
-        url = f"https://{host}{path}"
-        return forbidden(error, library.PermissionDeniedError, http or sys.modules["httpx"], "GET", url)
+        native = sys.modules["openai"].PermissionDeniedError
+        is_newer = "httpx2" in vars(sys.modules["openai._base_client"])
+        http = sys.modules["httpx2" if is_newer else "httpx"]
+        return forbidden(error, native, http, "GET", _address_of(connection) or "https://api.openai.com/v1/realtime")
 
     return refuse

@@ -1,4 +1,4 @@
-"""OpenCV: `cv2.FaceRecognizerSF` (SFace), and `cv2.face` of the contrib wheels.
+"""OpenCV: `cv2.FaceRecognizerSF` (SFace), `cv2.face` of the contrib wheels, and face networks run by `cv2.dnn`.
 
 Detectors (`FaceDetectorYN`, cascades) and `alignCrop` identify nobody and pass untouched.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from types import ModuleType
 
+from guard.integrations import opencv_dnn
 from guard.integrations.hooks import Adapter, Hook
 from guard.integrations.local import COMPARE, EMBED, carrying, comparing, making
 
@@ -26,6 +27,7 @@ def _discover(cv2: ModuleType) -> Iterator[Hook]:
             yield Hook("cv2", f"face.FaceRecognizer.{method}", carrying(f"cv2.face.{method}", COMPARE))
         for method in ("train", "update"):
             yield Hook("cv2", f"face.FaceRecognizer.{method}", comparing(f"cv2.face.{method}", ("enrol",)))
+    yield from opencv_dnn.hooks(cv2)
 
 
 ADAPTER = Adapter(
@@ -38,5 +40,5 @@ ADAPTER = Adapter(
     ),
     supported=">=4.10,<6",
     discover={"cv2": _discover},
-    note="a network that is run by cv2.dnn is not recognised, nor vectors that are compared with numpy",
+    note="vectors that are compared with numpy are not seen",
 )

@@ -1,20 +1,24 @@
 """The HTTP clients of OpenAI, Anthropic and Google that one generator made: all their requests pass one method.
 
-It is hooked above its retries. Its options are not the caller's own objects; what is replaced is replaced in a copy.
+It is hooked above its retries, and looked at again where each attempt is built. What is replaced is replaced in a copy.
 """
 
 from __future__ import annotations
 
 import copy
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
+from guard.approvals import uncovered
+from guard.integrations.fence import carrying
 from guard.integrations.hooks import Hook
 from guard.integrations.operation import Operation
 from guard.integrations.passage import passage, passage_async
-from guard.integrations.refusals import Refuse, as_native
+from guard.integrations.refusals import Refuse, as_native, plain
 from guard.integrations.translations.parts import replaced, settled
 
 __all__ = ["Dialect", "dumped", "forbidden", "hooks_in"]
@@ -31,24 +35,24 @@ class Dialect:
 
     Attributes:
         translate: a path, a body and a service to an `Operation`; of `guard.integrations.translations`.
-        service: the service that a client with this host (``api.example.com:8000``) talks to.
+        service: the service that a client talks to at this URL (of its HTTP library).
         exceptions: the module that has the library's ``PermissionDeniedError``.
     """
 
     translate: Callable[..., Operation | None]
-    service: Callable[[Any, str], str]
+    service: Callable[[Any, Any], str]
     exceptions: str
 
 
 def hooks_in(module: str, dialect: Dialect) -> tuple[Hook, ...]:
-    """The hooks on the base clients in that module, sync and async."""
+    """The hooks on the base clients in that module, sync and async, and where a request is built for each attempt."""
 
     def wrap(original: Callable[..., Any]) -> Callable[..., Any]:
         def request(self: Any, cast_to: Any, options: Any, *args: Any, **kwargs: Any) -> Any:
             sending = _read(dialect, self, options)
-            if sending is None:
-                return original(self, cast_to, options, *args, **kwargs)
-            with passage(sending.operation, sending.refuse) as payload:
+            if sending.operation is None:
+                return original(self, cast_to, sending.options_with({}), *args, **kwargs)
+            with passage(sending.operation, sending.refuse) as payload, _released(self, sending.operation, payload):
                 return original(self, cast_to, sending.options_with(payload), *args, **kwargs)
 
         return request
@@ -56,28 +60,52 @@ def hooks_in(module: str, dialect: Dialect) -> tuple[Hook, ...]:
     def wrap_async(original: Callable[..., Any]) -> Callable[..., Any]:
         async def request(self: Any, cast_to: Any, options: Any, *args: Any, **kwargs: Any) -> Any:
             sending = _read(dialect, self, options)
-            if sending is None:
-                return await original(self, cast_to, options, *args, **kwargs)
+            if sending.operation is None:
+                return await original(self, cast_to, sending.options_with({}), *args, **kwargs)
             async with passage_async(sending.operation, sending.refuse) as payload:
-                return await original(self, cast_to, sending.options_with(payload), *args, **kwargs)
+                with _released(self, sending.operation, payload):
+                    return await original(self, cast_to, sending.options_with(payload), *args, **kwargs)
 
         return request
 
-    return Hook(module, "SyncAPIClient.request", wrap), Hook(module, "AsyncAPIClient.request", wrap_async)
+    def wrap_build(original: Callable[..., Any]) -> Callable[..., Any]:
+        def build(self: Any, options: Any, *args: Any, **kwargs: Any) -> Any:
+            sending = _read(dialect, self, options)
+            if sending.operation is None:
+                return original(self, sending.options_with({}), *args, **kwargs)
+            released = _now.get()
+            if released is not None and released.is_for(self, sending):
+                made = original(self, sending.options_with({}), *args, **kwargs)
+                _tell(released, made)
+                return made
+            # A subclass or a middleware of the user's changed it on the way: it is another call.
+            with uncovered(), passage(sending.operation, sending.refuse) as payload:
+                return original(self, sending.options_with(payload), *args, **kwargs)
+
+        return build
+
+    return (
+        Hook(module, "SyncAPIClient.request", wrap),
+        Hook(module, "AsyncAPIClient.request", wrap_async),
+        Hook(module, "BaseClient._build_request", wrap_build),
+    )
 
 
 @dataclass(slots=True)
 class _Sending:
     """A request that is about to be sent, and what it is in the guard's terms."""
 
-    operation: Operation
+    operation: Operation | None
     refuse: Refuse
     options: Any
-    body: Any
-    files: Any
+    body: Any = None
+    files: Any = None
 
     def options_with(self, payload: Mapping[Any, Any]) -> Any:
-        """The options that are sent instead: a copy in which what was judged stands."""
+        """The options that are sent instead: a copy in which what was judged stands; themselves where nothing does."""
+        is_read = self.files is not None or getattr(self.options, "content", None) is not None
+        if self.operation is None and not is_read:
+            return self.options
         body = replaced(self.body, payload)
         options = copy.copy(self.options)
         if self.files is not None:
@@ -86,18 +114,56 @@ class _Sending:
             is_mapping = isinstance(self.options.files, Mapping)
             options.files = dict(pairs) if is_mapping else pairs
             options.json_data, options.extra_json = body, None
-        elif getattr(options, "content", None) is not None:
+        elif is_read:
             options.content = body
         else:
             options.json_data, options.extra_json = body, None
         return options
 
 
-def _read(dialect: Dialect, client: Any, options: Any) -> _Sending | None:
+@dataclass(slots=True)
+class _Released:
+    """The request that is being sent: its client, its pictures, what it refers to; and whom to tell its body."""
+
+    client: Any
+    pictures: list[Any]
+    opaque: list[str]
+    carries: Callable[[bytes], object]
+
+    def is_for(self, client: Any, sending: _Sending) -> bool:
+        """Whether that carries and names the very things that were judged."""
+        operation = sending.operation
+        if operation is None or operation.broken is not None or client is not self.client:
+            return False
+        return self.pictures == list(operation.payload.values()) and self.opaque == list(operation.opaque)
+
+
+_now: ContextVar[_Released | None] = ContextVar("guard_stainless_released", default=None)
+
+
+@contextmanager
+def _released(client: Any, operation: Operation, payload: Mapping[Any, Any]) -> Iterator[None]:
+    with carrying() as carries:
+        token = _now.set(_Released(client, list(payload.values()), list(operation.opaque), carries))
+        try:
+            yield
+        finally:
+            _now.reset(token)
+
+
+def _tell(released: _Released, request: Any) -> None:
+    """Tells the fence below what this attempt is sent with, where that is known beforehand."""
+    try:
+        released.carries(request.read())
+    except Exception:  # noqa: BLE001 - a stream that can be read only once: the fence takes it for part of this call
+        return
+
+
+def _read(dialect: Dialect, client: Any, options: Any) -> _Sending:
     if options.method.lower() == "get":
-        return None
+        return _Sending(None, plain, options)
     url = client._prepare_url(options.url)
-    service = dialect.service(client, url.netloc.decode("ascii"))
+    service = dialect.service(client, url)
     body: Any = None
     files = None
     try:
@@ -107,14 +173,9 @@ def _read(dialect: Dialect, client: Any, options: Any) -> _Sending | None:
             body = {**(body or {}), _FILES: [content for _, (_, content, *_) in files]}
         operation = dialect.translate(url.path, body, service=service)
     except Exception as error:  # noqa: BLE001 - what cannot be read is refused by the guard, and recorded
-        operation = Operation(f"{dialect.exceptions}.request", service, (None,), broken=_why(error))
-    if operation is None:
-        return None
+        why = f"the request cannot be read: {type(error).__name__}: {error}"
+        operation = Operation(f"{dialect.exceptions}.request", service, (None,), broken=why)
     return _Sending(operation, _refusing(dialect, client, options.method, str(url)), options, body, files)
-
-
-def _why(error: Exception) -> str:
-    return f"the request cannot be read: {type(error).__name__}: {error}"
 
 
 def _body(options: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import platform
 import sys
 import threading
 from collections.abc import Iterable
@@ -190,6 +191,8 @@ def installed(adapter: Adapter) -> str | None:
             return metadata.version(distribution)
         except metadata.PackageNotFoundError:
             continue
+    if all(module.partition(".")[0] in sys.stdlib_module_names for module in adapter.modules):
+        return platform.python_version()
     return None
 
 

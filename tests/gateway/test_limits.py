@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
 
@@ -222,3 +223,12 @@ def test_what_was_begun_is_ended_when_it_is_told_to_stop(make_guard, service):
     call.join()
     assert replies == [200]
     assert g.ledger.verdicts() == ["redact"]
+
+
+def test_an_answer_does_not_wait_for_the_client_s_acknowledgement():
+    """Nagle's algorithm is off on accepted connections: asyncio sees to that where the protocol is named."""
+    from guard.config import Listener
+    from guard.gateway.serving import _bound
+
+    with _bound(Listener("127.0.0.1:0", "proxy")) as listening:
+        assert listening.proto == socket.IPPROTO_TCP

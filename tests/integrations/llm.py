@@ -10,9 +10,12 @@ import numpy as np
 
 from tests.conftest import BOX, POLICE
 
-__all__ = ["CITY", "JPEG", "PICTURE", "PNG", "PNG_TEXT", "PNG_URL", "arrived", "is_covered", "is_untouched"]
+__all__ = ["CITY", "JPEG", "PATIENT", "PICTURE", "PNG", "PNG_TEXT", "PNG_URL", "arrived", "is_covered", "is_untouched"]
 
-CITY = POLICE.replace('"US-OH"', '"US-CA", locality = "San Francisco"')
+PATIENT = POLICE.replace('id = "bodycam"', 'id = "bodycam"\nmax_age_s = 60')
+"""The first call of a library may take a second: it imports the rest of itself."""
+
+CITY = PATIENT.replace('"US-OH"', '"US-CA", locality = "San Francisco"')
 """A source of the city whose law forbids identification whoever the service is; its pack is ``us_san_francisco``."""
 
 PICTURE = np.random.default_rng(7).integers(1, 255, (120, 160, 3), dtype=np.uint8)

@@ -285,3 +285,20 @@ def test_references_of_before_the_install_are_guarded(server, city):
             way(**params(**FAR))
     server.assert_untouched()
     assert city.guard.ledger.verdicts() == ["deny"] * 3
+
+
+def test_what_a_middleware_puts_in_is_another_call(server, city):
+    if not hasattr(anthropic.Anthropic, "middleware"):
+        pytest.skip("this version has no middleware")
+
+    def late(request: Any, call_next: Any) -> Any:
+        changed = copy.copy(request)
+        changed.options = copy.copy(request.options)
+        changed.options.json_data = {**request.options.json_data, "messages": messages(**FAR)}
+        return call_next(changed)
+
+    client = client_of(server, middleware=[late])
+    with city.frame(PICTURE), pytest.raises(anthropic.PermissionDeniedError):
+        client.messages.create(**params())
+    server.assert_untouched()
+    assert city.guard.ledger.verdicts() == ["redact", "deny"]

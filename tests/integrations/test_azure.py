@@ -58,6 +58,8 @@ FACE_CALLS = {
     "liveness": ("POST", "/detectLivenessWithVerify-sessions", {"livenessOperationMode": "Passive"}),
     "result of liveness": ("GET", "/detectLivenessWithVerify/singleModal/sessions/s", None),
     "not known": ("POST", "/compareEverybody", {"faceIds": [FACE]}),
+    "another method on top": ("GET", "/identify", {"faceIds": [FACE]}),
+    "detour": ("POST", "/./largefacelists/../identify", {"faceIds": [FACE]}),
     "capitals": ("POST", "/IDENTIFY", {"faceIds": [FACE], "largePersonGroupId": "staff"}),
     "escaped": ("POST", "/%69dentify", {"faceIds": [FACE], "largePersonGroupId": "staff"}),
 }
@@ -104,6 +106,8 @@ def png(picture) -> bytes:
 
 def send(client: Any, method: str, path: str, body: Any = None, **more: Any) -> Any:
     given = {"content": body} if isinstance(body, bytes) else {"json": body} if body is not None else {}
+    if method == "GET" and body is not None:
+        more["headers"] = {"X-HTTP-Method-Override": "POST"}
     return client.send_request(HttpRequest(method, client._base_url + path, **given, **more))
 
 

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from guard import multipart
 from guard.integrations.bodies import read_body
 from guard.integrations.endpoints import Crossing, Request, recognise, services_at
+from guard.integrations.fence import described
 from guard.integrations.translations import google_vision
+from tests.conftest import OFFICE
 
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(300)).decode()
 URL = f"data:image/png;base64,{PNG}"
@@ -194,6 +196,66 @@ def test_nothing_is_raised(host, path, body):
     recognise(Request("POST", f"https://{host}/{path}", JSON, body))
     found = recognise(Request("POST", f"https://api.openai.com/{path}", {**JSON, "host": host}, body))
     assert found is None or found.operation is None or found.operation.service == "openai"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://api。openai。com/v1/chat/completions",
+        "https://api%2Eopenai.com/v1/chat/completions",
+        "https://API.OPENAI.COM.:443/v1/chat/completions",
+        "https://a:b@api.openai.com/v1/chat/completions",
+    ],
+)
+def test_every_spelling_of_a_host_is_the_same_host(url):
+    assert operation(url, CHAT).service == "openai"
+
+
+@pytest.fixture
+def listed(make_guard):
+    def make(name: str) -> None:
+        make_guard(OFFICE.replace("[services]", f'[services]\n"{name}" = "azure_face"'))
+
+    return make
+
+
+@pytest.mark.parametrize("name", ["127.0.0.1:8000", "127.0.0.1", "localhost:8000", "localhost", "[::1]:8000"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "LOCALHOST.", "[::1]", "127.1", "2130706433", "127.9.9.9"])
+def test_this_machine_is_one_host(listed, name, host):
+    listed(name)
+    assert set(operation(f"http://{host}:8000/x", {"a": 1}).actions) >= {"identify", "verify", "enrol"}
+    assert services_at(host.strip("[]").lower().rstrip("."), 8000) == {"azure_face"}
+    assert (asked(f"http://{host}:8001/x", {"a": 1}) is None) == (name.endswith(":8000"))
+
+
+def test_a_port_that_goes_without_saying(listed):
+    listed("faces.example:443")
+    assert operation("https://faces.example/x", {"a": 1}).service == "azure_face"
+    assert asked("http://faces.example/x", {"a": 1}) is None
+    assert operation("https://127.0.0.1/x", {"a": 1}, headers={**JSON, "host": "faces.example"}).service == "azure_face"
+    assert (
+        operation("https://127.0.0.1/x", {"a": 1}, headers={**JSON, "host": "b.example, faces.example:443"}) is not None
+    )
+
+
+def test_a_request_that_only_reads_may_still_send_something(listed):
+    listed("faces.example")
+    assert operation("https://faces.example/people", method="GET") is None
+    assert operation("https://faces.example/find?image=https%3A%2F%2Fx%2Fy.png", method="GET") is not None
+    override = {**JSON, "x-http-method-override": "POST"}
+    assert operation("https://faces.example/people", method="GET", headers=override) is not None
+
+
+def test_a_header_that_is_given_twice_is_read_whole():
+    class Headers:
+        def items(self):
+            yield "X-Amz-Target", "RekognitionService.DetectLabels"
+            yield "x-amz-target", b"RekognitionService.SearchFaces"
+
+    found = recognise(described("POST", "https://127.0.0.1/", Headers(), b"{}"))
+    assert found is not None
+    assert found.operation is not None
+    assert "identify" in found.operation.actions
 
 
 def test_websockets():

@@ -205,6 +205,23 @@ def test_another_proxy_of_the_same_index_is_the_same_gallery(faiss, street):
         proxy.search(ROWS[:1], 2)
 
 
+def test_an_index_inside_another_one_can_be_declared(faiss, street):
+    outer = faiss.IndexIDMap(faiss.IndexFlatL2(DIM))
+    guard.gallery(outer.index, "staff")  # what Python holds of it is gone after this line
+    gc.collect()
+    install()
+    with street.frame(frame()), pytest.raises(guard.Denied):
+        outer.search(ROWS[:1], 2)
+
+
+def test_an_index_of_faiss_that_is_gone_is_forgotten(faiss):
+    index = guard.gallery(faiss.IndexFlatL2(DIM), "staff")
+    assert len(galleries._names) == 2
+    del index
+    gc.collect()
+    assert galleries._names == {}
+
+
 def test_arrays_that_are_declared_are_galleries_of_faiss_functions(faiss, street):
     matrix = guard.gallery(ROWS.copy(), "staff")
     install()

@@ -66,10 +66,9 @@ def server():
 
 @pytest.fixture
 def city(make_guard):
-    return make_guard(PATIENT, packs=["us_san_francisco"]).source()
+    return make_guard(CITY, packs=["us_san_francisco"]).source()
 
 
-PATIENT = CITY.replace('id = "bodycam"', 'id = "bodycam"\nmax_age_s = 60')
 clients: list[Any] = []
 
 

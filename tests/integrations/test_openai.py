@@ -23,7 +23,7 @@ from guard.integrations.threads import ADAPTER as THREADS
 from guard.integrations.watching import watch
 from guard.testing import FakeDetector
 from tests.conftest import OFFICE
-from tests.integrations.llm import JPEG, PICTURE, PNG, PNG_TEXT, PNG_URL, is_covered, is_untouched
+from tests.integrations.llm import JPEG, PATIENT, PICTURE, PNG, PNG_TEXT, PNG_URL, is_covered, is_untouched
 from tests.integrations.loopback import Answer, Arrived, counting_server
 
 openai = pytest.importorskip("openai", reason="the openai library is not installed")
@@ -68,7 +68,7 @@ def server():
 
 @pytest.fixture
 def police(make_guard):
-    return make_guard(packs=["microsoft_azure_openai_2024"]).source()
+    return make_guard(PATIENT, packs=["microsoft_azure_openai_2024"]).source()
 
 
 @pytest.fixture
@@ -233,7 +233,7 @@ def test_faces_are_covered_on_the_way(call, find, server, police):
 
 @pytest.mark.parametrize(("call", "find"), CARRIED.values(), ids=CARRIED.keys())
 def test_what_shows_no_face_goes_out_as_it_is(call, find, server, make_guard):
-    g = make_guard(detector=FakeDetector())
+    g = make_guard(PATIENT, detector=FakeDetector())
     with g.source().frame(PICTURE):
         call(azure(server))
     assert find(server.arrived[0].json()) == PNG_URL
@@ -399,7 +399,48 @@ def test_a_file_that_cannot_be_read_is_refused_by_the_guard(server, police):
     assert police.guard.ledger.verdicts() == ["fault"]
 
 
+class OneWay(io.RawIOBase):
+    """A stream that cannot go back, as a socket's."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return False
+
+    def readall(self) -> bytes:
+        data, self._data = self._data, b""
+        return data
+
+
+def test_a_stream_that_cannot_go_back_arrives_whole(server, police):
+    with police.frame(PICTURE):
+        azure(server).files.create(file=("notes.txt", OneWay(b"words")), purpose="assistants")
+        azure(server).files.create(file=("a.png", OneWay(PNG)), purpose="vision")
+    words, picture = server.arrived
+    assert parts_of(words)["file|notes.txt"] == b"words"
+    assert is_covered(parts_of(picture)["file|a.png"])
+    assert police.guard.ledger.verdicts() == ["redact"]
+
+
 # ---- ways around
+
+
+def test_what_a_subclass_puts_in_on_the_way_is_another_call(server, police):
+    class Late(openai.AzureOpenAI):
+        def _prepare_options(self, options: Any) -> Any:
+            options = super()._prepare_options(options)
+            options.json_data = {**options.json_data, "messages": messages(HTTPS)}
+            return options
+
+    for given in ("words", messages()[0]["content"]):
+        with police.frame(PICTURE), pytest.raises(openai.PermissionDeniedError):
+            azure(server, Late).chat.completions.create(model="m", messages=[{"role": "user", "content": given}])
+    server.assert_untouched()
+    assert police.guard.ledger.verdicts() == ["deny", "redact", "deny"]
 
 
 def test_references_of_before_the_install_are_guarded(server, police):
@@ -410,6 +451,7 @@ def test_references_of_before_the_install_are_guarded(server, police):
         "partial": functools.partial(client.chat.completions.create, model="m"),
         "post": lambda **body: client.post("/chat/completions", body=body, cast_to=object),
         "request": lambda **body: client.request(object, _options(body)),
+        "built by hand": lambda **body: client._client.send(client._build_request(_options(body))),
         "class function": lambda **body: openai._base_client.SyncAPIClient.request(client, object, _options(body)),
         "copy": client.with_options(max_retries=5, timeout=3).chat.completions.create,
         "subclass": azure(server, type("Mine", (openai.AzureOpenAI,), {})).chat.completions.create,

@@ -12,8 +12,7 @@ import guard
 from guard.integrations.openai import ADAPTER
 from guard.integrations.threads import ADAPTER as THREADS
 from guard.integrations.watching import watch
-from tests.conftest import POLICE
-from tests.integrations.llm import PICTURE, PNG_URL, is_covered
+from tests.integrations.llm import PATIENT, PICTURE, PNG_URL, is_covered
 from tests.integrations.sockets import counting_socket
 
 openai = pytest.importorskip("openai", reason="the openai library is not installed")
@@ -40,8 +39,7 @@ def socket():
 
 @pytest.fixture
 def police(make_guard):
-    patient = POLICE.replace('id = "bodycam"', 'id = "bodycam"\nmax_age_s = 60')
-    return make_guard(patient, packs=["microsoft_azure_openai_2024", "openai"]).source()
+    return make_guard(PATIENT, packs=["microsoft_azure_openai_2024", "openai"]).source()
 
 
 def create(url: str) -> dict[str, Any]:

@@ -53,8 +53,8 @@ def face_where_it_is_bright(image: Any) -> list[list[int]]:
 @pytest.fixture
 def police(make_guard, server):
     def make(service: str, text: str = POLICE) -> guard.Guard:
-        listed = f'\n[services]\n"{server.host}" = "{service}"\n' if "[services]" not in text else ""
-        text = text.replace("[services]", f'[services]\n"{server.host}" = "{service}"')
+        text = text.replace("[[source]]", "[[source]]\nmax_age_s = 60.0").partition("[services]")[0]
+        listed = f'\n[services]\n"{server.host}" = "{service}"\n'
         return make_guard(text + listed, detector=FakeDetector(face_where_it_is_bright))
 
     return make

@@ -475,7 +475,10 @@ def test_sessions_of_aiohttp_handed_out_before_and_used_at_the_same_time(aiohttp
             denied, allowed = (
                 police("azure_face"),
                 make_guard(
-                    OFFICE.replace("[services]", f'[services]\n"{server.host}" = "azure_face"'), name="office.toml"
+                    OFFICE.replace("[[source]]", "[[source]]\nmax_age_s = 60.0").replace(
+                        "[services]", f'[services]\n"{server.host}" = "azure_face"'
+                    ),
+                    name="office.toml",
                 ),
             )
 

@@ -37,7 +37,11 @@ def server() -> Iterator[CountingServer]:
 
 @pytest.fixture
 def office(make_guard, server) -> guard.Guard:
-    g = make_guard(OFFICE.replace("[services]", f'[services]\n"{server.host}" = "azure_face"'))
+    g = make_guard(
+        OFFICE.replace("[[source]]", "[[source]]\nmax_age_s = 60.0").replace(
+            "[services]", f'[services]\n"{server.host}" = "azure_face"'
+        )
+    )
     tripwire.arm()
     return g
 
@@ -183,6 +187,15 @@ def test_install_arms_it_only_where_it_is_asked_for():
     assert not tripwire.is_armed()
     guard.install("requests", tripwire=True)
     assert tripwire.is_armed()
+
+
+def test_the_standard_library_has_python_s_version():
+    import platform
+
+    guard.install("http.client")
+    stands = {coverage.name: coverage for coverage in guard.verify()}
+    assert stands["http.client"].version == platform.python_version()
+    assert stands["http.client"].state == "guarded"
 
 
 def _picture() -> Any:

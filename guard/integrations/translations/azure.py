@@ -10,11 +10,11 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
-from urllib.parse import unquote
 
 from guard.facts import VLM_SERVICES
 from guard.integrations.operation import Operation
 from guard.integrations.translations import anthropic, azure_face, azure_pictures, azure_vision, openai
+from guard.integrations.translations.paths import normal
 
 __all__ = ["service_at", "translate"]
 
@@ -45,7 +45,7 @@ def service_at(host: str, path: str) -> str | None:
         host: in lower case, with the port or without.
         path: of the address.
     """
-    path = unquote(path)
+    path = normal(path)
     if _STORAGE.search(host):
         return None
     if azure_face.is_at(path):

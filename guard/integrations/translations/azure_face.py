@@ -11,10 +11,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl
 
 from guard.integrations.operation import Operation
 from guard.integrations.translations.parts import json_object
+from guard.integrations.translations.paths import normal
 
 __all__ = ["is_at", "is_told_by_address", "query_of", "translate"]
 
@@ -61,12 +62,12 @@ _REFERENCES = {
 
 def is_at(path: str) -> bool:
     """Whether a path is under ``/face/v...``, before it a gateway's prefix or none."""
-    return _ROOT.search(unquote(path)) is not None
+    return _ROOT.search(normal(path)) is not None
 
 
 def is_told_by_address(path: str) -> bool:
     """Whether method and address alone say what a request is; only the members of a group stand in its body."""
-    return is_at(path) and "dynamicpersongroups" not in unquote(path).casefold()
+    return is_at(path) and "dynamicpersongroups" not in normal(path).casefold()
 
 
 def query_of(query: str) -> dict[str, str]:
@@ -89,7 +90,7 @@ def translate(
         query: as `query_of` gives it.
         body: the picture's bytes, or JSON as a mapping, bytes or text.
     """
-    found = _ROOT.search(unquote(path))
+    found = _ROOT.search(normal(path))
     if found is None:
         return None
     steps = [step for step in found["rest"].casefold().split("/") if step]

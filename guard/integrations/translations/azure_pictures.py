@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from guard.integrations.operation import Operation
+from guard.integrations.translations import azure_persons
 from guard.integrations.translations.parts import Path
 
 __all__ = ["is_area", "translate"]
@@ -36,6 +37,10 @@ def translate(path: str, body: Mapping[str, Any] | bytes, *, service: str = SERV
     """
     found: dict[Path, Any] = {}
     opaque: list[str] = []
+    person = azure_persons.translate(path, body) if body else None
+    if person is not None:
+        person.service = service
+        return person
     if isinstance(body, Mapping):
         _look(body, (), found, opaque)
     elif body:

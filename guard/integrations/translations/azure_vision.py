@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import unquote
 
 from guard.integrations.operation import Operation
+from guard.integrations.translations.paths import normal
 
 __all__ = ["is_at", "translate"]
 
@@ -35,7 +35,7 @@ _ANALYSIS = re.compile(r"(?:imageanalysis:)?analyze/?\Z")
 
 def is_at(path: str) -> bool:
     """Whether a path is of this interface, before it a gateway's prefix or none."""
-    return _ROOT.search(unquote(path)) is not None
+    return _ROOT.search(normal(path)) is not None
 
 
 def translate(
@@ -49,7 +49,7 @@ def translate(
         query: as `guard.integrations.translations.azure_face.query_of` gives it.
         body: the picture's bytes, or JSON as a mapping.
     """
-    found = _ROOT.search(unquote(path))
+    found = _ROOT.search(normal(path))
     if found is None or method.upper() in _READING:
         return None
     rest = found["rest"].casefold()

@@ -29,6 +29,8 @@ OPERATIONS: Mapping[str, tuple[str, ...]] = {
     "InvokeInlineAgent": ("inlineSessionState",),
     "InvokeFlow": ("inputs",),
     "StartFlowExecution": ("inputs",),
+    "Retrieve": ("retrievalQuery",),
+    "IngestKnowledgeBaseDocuments": ("documents",),
     "RetrieveAndGenerate": ("input", "retrieveAndGenerateConfiguration"),
     "RetrieveAndGenerateStream": ("input", "retrieveAndGenerateConfiguration"),
     "InvokeDataAutomation": ("inputConfiguration",),

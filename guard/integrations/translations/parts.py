@@ -1,8 +1,9 @@
 """The parts of a JSON-like request that can carry pictures: found by where they stand, and put back in a copy.
 
-What is text for the model stays untouched however long it is: only a ``data:image/...`` URL in it counts. What stands
-where a picture, a video or a file belongs always counts, and so does text elsewhere that reads like one. JSON inside
-of JSON, as a body of bytes or text, is looked into and written anew only where one of its parts has changed.
+What is text for the model stays untouched however long it is: only a ``data:image/...`` URL in it counts, and base64
+that begins as a picture does. What stands where a picture, a video or a file belongs always counts, in whatever form,
+and so does text elsewhere that reads like one. JSON inside of JSON, as a body of bytes or text, is looked into and
+written anew only where one of its parts has changed.
 """
 
 from __future__ import annotations
@@ -105,11 +106,17 @@ _DATA_KEYS = frozenset(
         "file_data",
     ]
 )
+_PICTURES = frozenset({"image", "image_url", "input_image", "video", "video_url", "input_video"})
+"""Keys or ``type``s of a part that is a picture: one in which none is found is of a form that is not known."""
+
 _FILE_KEYS = frozenset({"file_id", "fileid", "file_uri", "fileuri", "s3uri", "s3object"})
 _DATA_URL = re.compile(r"\s*data:", re.IGNORECASE)
 _PICTURE_URL = re.compile(r"data:\s*(?:image|video)/", re.IGNORECASE)
 _ADDRESS = re.compile(r"\s*[a-z][a-z0-9+.-]{1,20}://\S", re.IGNORECASE)
 _BASE64 = re.compile(r"[A-Za-z0-9+/_\-\s]{256,}={0,2}\s*\Z")
+_BASE64_PICTURE = re.compile(r"\s*(?:iVBORw0K|/9j/|UklGR|R0lGOD|SUkq|TU0A|GkXf|AAAA[A-Za-z0-9+/]{2}Zn)")
+"""How PNG, JPEG, WebP, GIF, TIFF, Matroska and MP4 begin in base64."""
+
 _PLAIN_FORMATS = frozenset({"txt", "csv", "md", "text/plain", "text/csv", "text/markdown"})
 
 
@@ -125,6 +132,7 @@ class Parts:
     found: dict[Path, Any] = field(default_factory=dict)
     opaque: list[str] = field(default_factory=list)
     _left: int = MAX_ITEMS
+    _seen: int = 0
 
     def __bool__(self) -> bool:
         return bool(self.found or self.opaque)
@@ -142,7 +150,7 @@ class Parts:
         elif isinstance(node, str):
             self._text(node, path, as_text)
         elif isinstance(node, (bytes, bytearray, memoryview)) and node and _key(path) != "redactedcontent":
-            self.found[path] = node
+            self._find(path, node)
 
     def look_into(self, body: Any, path: Path = ()) -> None:
         """Looks through a body of bytes or text that holds JSON; what cannot be read as one counts as unknown."""
@@ -153,14 +161,20 @@ class Parts:
 
     def refer(self, what: str) -> None:
         """Notes something that cannot be looked at here."""
+        self._seen += 1
         if what not in self.opaque:
             self.opaque.append(what)
+
+    def _find(self, path: Path, part: Any) -> None:
+        self._seen += 1
+        self.found[path] = part
 
     def _mapping(self, node: Mapping[Any, Any], path: Path, as_text: bool) -> None:
         kind = str(node.get("type", "")).casefold()
         if kind in _SOUND or self._is_plain_document(node):
             return
         as_text = as_text or kind in _TEXT_CONTAINERS or kind == "text"
+        before = self._seen
         for key, value in node.items():
             name = str(key).casefold()
             if name in _SOUND:
@@ -168,7 +182,12 @@ class Parts:
             if name in _FILE_KEYS and value and not as_text:
                 self.refer("a stored file")
             else:
+                inner = self._seen
                 self.look(value, (*path, key), as_text=as_text or name in _TEXT_CONTAINERS)
+                if name in _PICTURES and value and inner == self._seen and not as_text:
+                    self.refer("a picture of a form that is not known")
+        if kind in _PICTURES and before == self._seen and not as_text:
+            self.refer("a picture of a form that is not known")
 
     def _is_plain_document(self, node: Mapping[Any, Any]) -> bool:
         """Whether it is a document whose bytes are text, and read as that."""
@@ -188,18 +207,18 @@ class Parts:
         if not text:
             return
         if as_text or key in _TEXT_KEYS:
-            if _PICTURE_URL.match(text.lstrip()):
-                self.found[path] = text
+            if _PICTURE_URL.match(text.lstrip()) or (_BASE64_PICTURE.match(text) and _BASE64.match(text)):
+                self._find(path, text)
             elif _PICTURE_URL.search(text):
                 self.refer("a data URL inside of text")
         elif _DATA_URL.match(text):
-            self.found[path] = text
+            self._find(path, text)
         elif _ADDRESS.match(text):
             self.refer("something at an address")
         elif key in _FILE_KEYS:
             self.refer("a stored file")
         elif key in _DATA_KEYS or _BASE64.match(text):
-            self.found[path] = text
+            self._find(path, text)
 
 
 def _key(path: Path) -> str:
@@ -221,7 +240,8 @@ def json_object(body: Any) -> Any:
     if not isinstance(body, (str, bytes)):
         raise ValueError(f"a {type(body).__name__} is no JSON text")
     try:
-        return json.loads(body, object_pairs_hook=_object)
+        text = body if isinstance(body, str) else body.decode(json.detect_encoding(body), "surrogatepass")
+        return _DECODER.decode(text)
     except RecursionError as error:
         raise ValueError("it is nested too deep") from error
 
@@ -231,6 +251,9 @@ def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     if len(made) != len(pairs):
         raise ValueError("a key is given twice")
     return made
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object)
 
 
 def settled(request: Any) -> Any:

@@ -14,7 +14,7 @@ from typing import Any
 from guard.integrations.operation import Operation
 from guard.integrations.translations.parts import Parts
 
-__all__ = ["HARMLESS", "KNOWN", "operation_of", "translate"]
+__all__ = ["BY_SETTINGS", "HARMLESS", "KNOWN", "operation_of", "translate"]
 
 COMPARE, OTHER = "rekognition_compare", "rekognition_other"
 
@@ -48,7 +48,13 @@ KNOWN: Mapping[str, tuple[str, tuple[str, ...]]] = {
 }
 """The face operations: service, and what each could be."""
 
-_PROCESSORS = frozenset({"CreateStreamProcessor", "UpdateStreamProcessor"})
+BY_SETTINGS: Mapping[str, tuple[str, str]] = {
+    "CreateStreamProcessor": ("Settings", "ConnectedHome"),
+    "UpdateStreamProcessor": ("SettingsForUpdate", "ConnectedHomeForUpdate"),
+    "StartMediaAnalysisJob": ("OperationsConfig", "DetectModerationLabels"),
+}
+"""The operations whose settings say what they are: the parameter, and the one setting that is no face operation."""
+
 _SEARCHING: tuple[str, tuple[str, ...]] = (COMPARE, ("identify",))
 
 HARMLESS = frozenset(
@@ -96,7 +102,6 @@ HARMLESS = frozenset(
         "PutProjectPolicy",
         "StartContentModeration",
         "StartLabelDetection",
-        "StartMediaAnalysisJob",
         "StartProjectVersion",
         "StartSegmentDetection",
         "StartTextDetection",
@@ -146,9 +151,9 @@ def translate(operation: str, params: Mapping[str, Any]) -> Operation | None:
     """
     if operation in HARMLESS:
         return None
-    if operation in _PROCESSORS:
-        settings = params.get("Settings") or params.get("SettingsForUpdate") or {}
-        if set(settings) <= {"ConnectedHome", "ConnectedHomeForUpdate"}:
+    if operation in BY_SETTINGS:
+        name, harmless = BY_SETTINGS[operation]
+        if set(params.get(name) or ()) <= {harmless}:
             return None
         service, actions = _SEARCHING
     else:
