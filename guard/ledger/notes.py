@@ -9,11 +9,12 @@ from __future__ import annotations
 import base64
 import binascii
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 __all__ = ["Checkpoint", "parse", "public_of", "sign", "signed_by", "verifier_key"]
 
@@ -59,14 +60,13 @@ def parse(note: str) -> Checkpoint:
 def signed_by(note: str, public: bytes) -> bool:
     """Whether the note bears a valid signature of this Ed25519 key (32 bytes) under its own origin's name."""
     from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
     text, signatures = _split(note)
     origin = text.partition("\n")[0]
     for name, signature in signatures:
         if name == origin and signature[:4] == _key_id(name, public):
             try:
-                Ed25519PublicKey.from_public_bytes(public).verify(signature[4:], text.encode())
+                _loaded(public).verify(signature[4:], text.encode())
             except InvalidSignature:
                 continue
             return True
@@ -85,6 +85,14 @@ def public_of(verifier: str) -> bytes:
     if verifier_key(name, public) != verifier:
         raise ValueError("it is no Ed25519 verifier key")
     return public
+
+
+@lru_cache(maxsize=16)
+def _loaded(public: bytes) -> Ed25519PublicKey:
+    """A ledger of a year has hundreds of thousands of signatures by one key."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    return Ed25519PublicKey.from_public_bytes(public)
 
 
 def _split(note: str) -> tuple[str, list[tuple[str, bytes]]]:

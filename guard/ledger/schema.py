@@ -139,9 +139,9 @@ def objects() -> dict[str, str]:
 
 def open_to_read(path: Path) -> sqlite3.Connection:
     """A connection that cannot write. Raises `LedgerError` where there is no ledger of this version."""
-    if not path.is_file():
-        raise LedgerError("there is no ledger", where=str(path), mend="name the file that [ledger] path gives")
     try:
+        if not path.is_file():
+            raise LedgerError("there is no ledger", where=str(path), mend="name the file that [ledger] path gives")
         connection = connect(path, read_only=True)
         try:
             if not is_ledger(connection):
@@ -149,7 +149,7 @@ def open_to_read(path: Path) -> sqlite3.Connection:
         except BaseException:
             connection.close()
             raise
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
         raise LedgerError(f"the ledger cannot be read: {error}", where=str(path)) from error
     return connection
 

@@ -15,6 +15,7 @@ import guard
 from guard.ledger import read
 from guard.ledger.verifying import verify
 from guard.matchers.gallery import Portrait, References
+from guard.source import Source
 from guard.testing import FakeDetector
 from tests.conftest import BOX, OFFICE
 
@@ -26,7 +27,7 @@ class Broken(RuntimeError):
     """A library that puts what it was given into its message."""
 
 
-def test_no_picture_vector_name_or_prompt_reaches_the_disk(tmp_path: Path, picture: np.ndarray, caplog):
+def test_no_picture_vector_name_or_prompt_reaches_the_disk(tmp_path: Path, picture: np.ndarray, monkeypatch):
     template = np.random.default_rng(3).normal(size=128).astype(np.float32)
     gallery = References([Portrait(NAME, picture, None)], lambda portrait: template)
     jpeg = cv2.imencode(".jpg", picture)[1].tobytes()
@@ -59,10 +60,14 @@ def test_no_picture_vector_name_or_prompt_reaches_the_disk(tmp_path: Path, pictu
         detector.error = Broken(f"cannot look at {picture.tobytes()[:64].hex()} of {NAME}: {PROMPT}")
         with cam.frame(picture), pytest.raises(guard.GuardFault):
             vlm(PROMPT, picture)
-        g.engine, engine = None, g.engine  # a stage that breaks on what it was given
-        with cam.frame(picture), pytest.raises(guard.GuardFault):
-            identify(picture, template, person=NAME)
-        g.engine = engine
+        with monkeypatch.context() as stage:  # a stage that breaks on what it was given
+
+            def column(*given: Any) -> None:
+                raise Broken(f"{PROMPT} {NAME}")
+
+            stage.setattr(Source, "column", column)
+            with cam.frame(picture), pytest.raises(guard.GuardFault):
+                identify(picture, template, person=NAME)
         g.ledger.flush()
         assert reached
         _search(tmp_path, picture, jpeg, template)
