@@ -16,6 +16,9 @@ MOST_HEADING = 256 * 1024
 HEADING_S = 10.0
 """How long a client may take to send them."""
 
+GOODBYE_S = 0.5
+"""How long a closed connection may take to end when the gateway stops."""
+
 
 class Protocol(HttpToolsProtocol):
     """Puts the names of the verified client certificate into the scope's state: ASGI servers do not tell them.
@@ -36,6 +39,12 @@ class Protocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
         super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        if self.transport.is_closing():
+            # A TLS client that leaves an idle connection open does not answer the goodbye, and would be waited for.
+            self.loop.call_later(GOODBYE_S, self.transport.abort)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()

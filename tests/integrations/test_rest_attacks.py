@@ -164,9 +164,8 @@ def test_requests_over_urllib3_leaves_one_record_and_retries_are_part_of_it(requ
     g = police("azure_face", OFFICE)
     server.answer = lambda arrived: Answer({}, 503 if server.requests < 3 else 200)
     retry = urllib3.Retry(total=3, status_forcelist=[503], allowed_methods=None, backoff_factor=0.01)
-    session = requests.Session()
-    session.mount("http://", requests.adapters.HTTPAdapter(max_retries=retry))
-    with frame(g):
+    with requests.Session() as session, frame(g):
+        session.mount("http://", requests.adapters.HTTPAdapter(max_retries=retry))
         assert session.post(identify(server), data=FACES).status_code == 200
     assert server.requests == 3
     assert g.ledger.verdicts() == ["allow"]
@@ -175,11 +174,11 @@ def test_requests_over_urllib3_leaves_one_record_and_retries_are_part_of_it(requ
 def test_a_connection_kept_alive_carries_no_forbidden_call(requests, server, police, make_guard):
     install("requests", "urllib3")
     g = police("azure_face")
-    session = requests.Session()
-    assert session.get(server.url + "/face/v1.2/facelists").status_code == 200
-    before = (server.connections, server.bytes)
-    with frame(g), pytest.raises(guard.Denied):
-        session.post(identify(server), data=FACES)
+    with requests.Session() as session:
+        assert session.get(server.url + "/face/v1.2/facelists").status_code == 200
+        before = (server.connections, server.bytes)
+        with frame(g), pytest.raises(guard.Denied):
+            session.post(identify(server), data=FACES)
     assert (server.connections, server.bytes) == before
 
 

@@ -162,7 +162,7 @@ class Content:
             self._text(node, path, "" if as_text else role)
         elif isinstance(node, _HARMLESS):
             return
-        elif isinstance(node, Mapping):
+        elif isinstance(node, (dict, Mapping)):
             self._mapping(node, path, role, as_text)
         elif isinstance(node, (list, tuple)):
             for number, item in enumerate(node):
