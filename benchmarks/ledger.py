@@ -294,7 +294,13 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    result: dict[str, Any] = {"machine": {"cores": os.cpu_count(), "python": platform.python_version()}}
+    result: dict[str, Any] = {
+        "machine": {
+            "cores": os.cpu_count(),
+            "python": platform.python_version(),
+            "load_average": round(os.getloadavg()[0], 1),
+        }
+    }
     with tempfile.TemporaryDirectory(prefix="guard-ledger-", dir=arguments.out.parent) as name:
         folder = Path(name)
         for title, measure in {

@@ -73,8 +73,8 @@ class Tally:
         self._ended: deque[bool] = deque()
         self.span: _Growing | None = None
         self.opened: Callable[[int | None], object] = self._first
-        self.unjudged: Callable[[None], object] = self._unjudged.append
-        self.ended: Callable[[bool], object] = self._ended.append
+        self.unjudged: Callable[[None], object] = _ignore
+        self.ended: Callable[[bool], object] = _ignore
         if self._attendance is None:
             self.shut()
 
@@ -83,9 +83,9 @@ class Tally:
         self.opened = self.unjudged = self.ended = _ignore
 
     def _first(self, index: int | None) -> None:
-        """The first frame starts the counting, so that a source nobody watches costs nothing."""
+        """The first frame starts the counting, so that a source nobody watches costs nothing and keeps nothing."""
         self._frames.append(index)
-        self.opened = self._frames.append
+        self.opened, self.unjudged, self.ended = self._frames.append, self._unjudged.append, self._ended.append
         if self._attendance is not None:
             self._attendance.begin(self)
 

@@ -47,14 +47,12 @@ class Clock:
         with self._lock:
             self._mark = max(self._mark, instant_ns)
 
-    def now(self) -> Reading:
-        """The time and its trust. Believed readings never go back."""
-        if self._given is not None:
+    def now(self, *, machine: bool = False) -> Reading:
+        """The time and its trust; of the `machine`'s clock even where the user named a day. Believed readings never go
+        back.
+        """
+        if self._given is not None and not machine:
             return self._given, "given"
-        return self.machine()
-
-    def machine(self) -> Reading:
-        """As `now`, of the machine's clock even where the user named a day."""
         now = self._read()
         with self._lock:
             if now >= self._mark:

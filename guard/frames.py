@@ -135,7 +135,7 @@ class Seen:
 
     def __enter__(self) -> Seen:
         watch = self.source.guard.watch
-        if watch is None:
+        if watch is None or not watch.listens():
             return self._open()
         with watch.frame(self.source.id):
             return self._open()

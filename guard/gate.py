@@ -127,7 +127,9 @@ class Call:
         In shadow mode they are the caller's own whatever the verdict, once it is on record.
         """
         watch = self.source.guard.watch
-        return self._pass_through() if watch is None else watch.call(self, self._pass_through)
+        if watch is None or not watch.listens():
+            return self._pass_through()
+        return watch.call(self, self._pass_through)
 
     def _pass_through(self) -> Arguments:
         late, why = 0, None
@@ -216,7 +218,7 @@ class Call:
         # The whole call is judged by one policy, whatever is reloaded meanwhile.
         self.engines = {judge: judge.guard.engine for judge in self.judges}
         # One judge that enforces is enough; a call that breaks before its judges are known is refused.
-        self.shadow = all(engine.settings.shadow for engine in self.engines.values())
+        self.shadow = "enforce" not in [engine.mode for engine in self.engines.values()]
         self.reading = reading = guard.clock.now()
         if self.broken is not None:
             raise GuardFault(self.broken)
@@ -382,13 +384,15 @@ class Call:
             [judge.id for judge in self.judges],
             again=self.recorded,
             redactable=self.redactable,
-            judged_facts=self._judged_facts(),
-            judged_actions=self.judged_actions if len(self.judged_actions) > 1 else (),
         )
+        if len(self.judges) > 1:
+            entry.judged_facts = [self.facts.get(judge, judge.context.effective) for judge in self.judges]
+        if len(self.judged_actions) > 1:
+            entry.judged_actions = self.judged_actions
         self.recorded = True
         guard = self.source.guard
         try:
-            if guard.watch is None:
+            if guard.watch is None or not guard.watch.awake:
                 guard.ledger.record(entry)
             else:
                 guard.watch.record(guard.ledger, entry)
@@ -399,12 +403,6 @@ class Call:
             self.fault = str(error)
             self.shadow = False  # a roll-out without a record shows nothing: refused, and enforced
             raise self._refusal(self._broken()) from error
-
-    def _judged_facts(self) -> Sequence[Facts]:
-        """The facts of every judge, where there are several; the decision names those of one."""
-        if len(self.judges) == 1:
-            return ()
-        return [self.facts.get(judge, judge.context.effective) for judge in self.judges]
 
     def _refusal(self, decision: Decision) -> Denied | GuardFault:
         self._tell(decision)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,7 +73,9 @@ class Guard:
         self._detector = detector
         self._lock = threading.Lock()
         self._closed = False
-        self.attendance = None if isinstance(ledger, NullLedger) else Attendance(ledger, clock.machine)
+        self.attendance = (
+            None if isinstance(ledger, NullLedger) else Attendance(ledger, partial(clock.now, machine=True))
+        )
         self._sources = {id: Source(self, source) for id, source in config.sources.items()}
 
     @cached_property
@@ -98,7 +100,7 @@ class Guard:
     @property
     def mode(self) -> str:
         """``enforce``, or ``shadow`` where verdicts are recorded and every call is made all the same."""
-        return self.engine.settings.mode
+        return self.engine.mode
 
     @property
     def sources(self) -> Mapping[str, Source]:
@@ -167,7 +169,8 @@ class Guard:
         return redacted
 
     def _timed(self, stage: str) -> AbstractContextManager[None]:
-        return nullcontext() if self.watch is None else self.watch.stage(stage, span=f"guard.{stage}")
+        watched = self.watch is not None and self.watch.awake
+        return self.watch.stage(stage, span=f"guard.{stage}") if watched and self.watch is not None else nullcontext()
 
     def reload(self) -> str:
         """Reads `[policy]` of the file and its packs again and puts them in force; gives the digest in force then.
@@ -186,7 +189,7 @@ class Guard:
                 log.error("the policy was not reloaded, policy %s stays in force: %s", self.policy_digest[:16], error)
                 raise
             before = self.policy_digest
-            if engine.digest == before and engine.settings.mode == self.mode:
+            if engine.digest == before and engine.mode == self.mode:
                 log.info("the policy was read again and is the same, %s", before[:16])
                 return before
             self.ledger.describe(engine.digest, engine.statement())
@@ -288,7 +291,7 @@ def engine_of(config: Config, packs: Sequence[str | Path] | None = None) -> Engi
 
 def _say_mode(engine: Engine, config: Config) -> None:
     """A warning in the log, which reaches stderr where nobody set logging up."""
-    if engine.settings.shadow:
+    if engine.mode == "shadow":
         log.warning(
             "%s: policy.mode is shadow: calls are judged and recorded, and made whatever the verdict", config.path.name
         )

@@ -242,7 +242,7 @@ class Source:
             latency_us=(time.perf_counter_ns() - start) / 1000,
             policy_digest=engine.digest,
             frame=None,
-            enforced=not engine.settings.shadow,
+            enforced=engine.mode == "enforce",
             explain=ruling.lifted_by,
             contradicted=self.context.contradictions,
         )

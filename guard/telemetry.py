@@ -35,6 +35,7 @@ log = logging.getLogger("guard")
 R = TypeVar("R")
 
 _SCOPE: Final = "guard"
+_ASK_SECONDS: Final = 1.0
 _BOUNDS_S: Final = (*(digits * 10.0**power for power in range(-6, 1) for digits in (1, 2.5, 5)), 10.0)
 """From a microsecond to ten seconds: a cached verdict and a slow disk both fall inside."""
 
@@ -54,8 +55,10 @@ class Instruments:
     ============================  =========  ===========================================================
     """
 
-    def __init__(self, meter: Meter, tracer: Tracer) -> None:
+    def __init__(self, meter: Meter, tracer: Tracer, listens: Callable[[], bool] = lambda: True) -> None:
+        """`listens` says whether `meter` and `tracer` do more than nothing yet."""
         self.tracer = tracer
+        self.listens = listens
         self.frames = meter.create_counter("guard.frames", "{frame}", "Frames that were opened.")
         self.decisions = meter.create_counter("guard.decisions", "{call}", "Attempted calls by what was decided.")
         self.rules = meter.create_counter("guard.rules", "{call}", "Calls that a rule forbade.")
@@ -89,6 +92,19 @@ class Watch:
     def __init__(self, instruments: Instruments, *, sources: bool = False) -> None:
         self._to = instruments
         self._sources = sources
+        self.awake = False
+        """Whether somebody listens, as far as `listens` has found out."""
+        self._ask_again_s = 0.0
+
+    def listens(self) -> bool:
+        """Whether anybody set a provider that does more than nothing, asked once a second until somebody has."""
+        if self.awake:
+            return True
+        now_s = time.monotonic()
+        if now_s >= self._ask_again_s:
+            self._ask_again_s = now_s + _ASK_SECONDS
+            self.awake = self._to.listens()
+        return self.awake
 
     def keep_an_eye_on(self, ledger: Sink) -> None:
         """Lets ``guard.ledger.lag`` tell how far this ledger is behind."""
@@ -109,9 +125,7 @@ class Watch:
         try:
             yield
         finally:
-            took_s = (time.perf_counter_ns() - start) / 1e9
-            attributes = {"guard.stage": name, **self._named(source)}
-            _try(lambda: self._to.stages.record(took_s, attributes))
+            self._took(name, start, source)
             if opened is not None:
                 _try(lambda: opened[0].__exit__(None, None, None))
 
@@ -130,8 +144,18 @@ class Watch:
 
     def record(self, ledger: Sink, entry: Entry) -> None:
         """Hands `entry` to `ledger` and times the stage ``record``; what the ledger raises goes on."""
-        with self.stage("record", entry.decision.source):
+        start = time.perf_counter_ns()
+        try:
             ledger.record(entry)
+        finally:
+            self._took("record", start, entry.decision.source)
+
+    def _took(self, stage: str, start_ns: int, source: str | None) -> None:
+        took_s = (time.perf_counter_ns() - start_ns) / 1e9
+        try:
+            self._to.stages.record(took_s, {"guard.stage": stage, **self._named(source)})
+        except Exception as error:  # noqa: BLE001 - see _failed
+            _failed(error)
 
     def _count(self, attempt: Call, span: Span | None, released: bool) -> None:
         decision = attempt.decision
@@ -187,10 +211,22 @@ def _instruments() -> Instruments | None:
         log.exception("OpenTelemetry is installed and does not load; nothing is reported to it")
         return None
     try:
-        return Instruments(metrics.get_meter(_SCOPE, __version__), trace.get_tracer(_SCOPE, __version__))
+        meter, tracer = metrics.get_meter(_SCOPE, __version__), trace.get_tracer(_SCOPE, __version__)
+        return Instruments(meter, tracer, _anybody_listens)
     except Exception:
         log.exception("OpenTelemetry is installed and gives no instruments; nothing is reported to it")
         return None
+
+
+def _anybody_listens() -> bool:
+    """Whether the process has set a provider of its own: until then the API's stand-ins take everything to nowhere."""
+    from opentelemetry import metrics, trace
+
+    providers = (metrics.get_meter_provider(), trace.get_tracer_provider())
+    return any(not type(provider).__module__.startswith(_STAND_INS) for provider in providers)
+
+
+_STAND_INS: Final = ("opentelemetry.metrics", "opentelemetry.trace")
 
 
 def _only_in_spans(decision: Decision) -> dict[str, Any]:

@@ -48,8 +48,6 @@ class Entry:
         *,
         again: bool = False,
         redactable: bool | None = None,
-        judged_facts: Sequence[Facts] = (),
-        judged_actions: Sequence[str | None] = (),
     ) -> None:
         self.decision = decision
         self.at_ns = at_ns
@@ -58,8 +56,8 @@ class Entry:
         self.judged_under = judged_under
         self.again = again
         self.redactable = redactable
-        self.judged_facts = judged_facts
-        self.judged_actions = judged_actions
+        self.judged_facts: Sequence[Facts] = ()
+        self.judged_actions: Sequence[str | None] = ()
         self.refused: str | None = None
         self.settled = False
         """Whether a record of this entry as a refusal is written or kept for the disk; the writer's own note."""

@@ -6,7 +6,7 @@ clock, enforcement, and in whether faces were looked for, unknown, none or some.
 
 from __future__ import annotations
 
-from typing import SupportsIndex
+import operator
 
 from guard.ledger.entry import Entry
 from guard.ledger.instants import text_of
@@ -64,7 +64,7 @@ class Run:
             and was.policy_digest == now.policy_digest
             and last.judged_under == entry.judged_under
             and last.clock == entry.clock
-            and last.enforced == entry.enforced
+            and was.enforced == now.enforced
             and last.redactable == entry.redactable
             and last.judged_facts == entry.judged_facts
             and last.judged_actions == entry.judged_actions
@@ -97,19 +97,21 @@ class Run:
         first, last = self._first, self._last
         decision, end, fault = first.decision, last.decision, first.fault
         at = self._since or text_of(first.at_ns)
+        frame, captured = _whole(decision.frame), _captured(first)
+        alone = last is first and self._since is None
         return Calls(
             session=session,
             id=decision.id,
             last_id=end.id,
             count=self.count,
             at=at,
-            until=at if last is first and self._since is None else text_of(last.at_ns),
+            until=at if alone else text_of(last.at_ns),
             clock=first.clock,
             source=decision.source,
-            frame=_whole(decision.frame),
-            last_frame=_whole(end.frame),
-            captured_at=_captured(first),
-            last_captured_at=_captured(last),
+            frame=frame,
+            last_frame=frame if alone else _whole(end.frame),
+            captured_at=captured,
+            last_captured_at=captured if alone else _captured(last),
             action=decision.action,
             service=decision.service,
             verdict=first.verdict,
@@ -145,9 +147,11 @@ def _sees(faces: int | None) -> bool | None:
 
 def _whole(frame: object) -> int | None:
     """A frame number of the caller's as the record can hold it: a record that cannot be written refuses all calls."""
-    if isinstance(frame, SupportsIndex) and -(2**53) < frame.__index__() < 2**53:
-        return frame.__index__()
-    return None
+    try:
+        number = operator.index(frame)  # type: ignore[arg-type]  # whatever it is
+    except TypeError:
+        return None
+    return number if -(2**53) < number < 2**53 else None
 
 
 def _clean(text: str) -> str:

@@ -254,6 +254,17 @@ def test_a_guard_counts_its_frames_and_how_released_calls_ended(make_guard, pict
     assert (span["returned"], span["raised"], span["frame"], span["last_frame"]) == (7, 1, 0, 5)
 
 
+def test_calls_of_a_source_without_frames_pile_up_nowhere(make_guard):
+    """A gateway's source has no frames: nobody would ever empty what its calls left behind."""
+    g = make_guard(OFFICE)
+    call = g.source().protect(lambda: None, action="identify", service="my-matcher")
+    for _ in range(5):
+        call()
+    assert g.source().tally.taken() == ([], 0, 0, 0)
+    g.close()
+    assert g.ledger.leaves == []
+
+
 def test_a_refused_call_neither_came_back_nor_raised(make_guard, picture, tmp_path):
     path = tmp_path / "d.db"
     with make_guard(POLICE, ledger=Ledger(path)) as g, g.source().frame(picture), pytest.raises(guard.Denied):

@@ -295,7 +295,8 @@ def test_a_decision_in_flight_is_void_once_the_mode_is_enforce(make_guard, later
 
 def test_a_decision_in_flight_is_made_again_once_the_mode_is_shadow(make_guard, picture, service):
     ledger = OnRelease()
-    g = make_guard('[policy]\nmode = "enforce"\n' + POLICE, ledger=ledger)
+    patient = POLICE.replace('id = "bodycam"', 'id = "bodycam"\nmax_age_s = 600')  # a reload takes its time
+    g = make_guard('[policy]\nmode = "enforce"\n' + patient, ledger=ledger)
     call = g.source().protect(service.call, service="azure_openai")
     ledger.then = [lambda: put_mode(g, "shadow")]
     with g.source().frame(picture):

@@ -268,6 +268,9 @@ class Broken:
 
     ledgers = None
 
+    def listens(self) -> bool:
+        return True
+
     def __getattr__(self, name: str) -> Any:
         raise RuntimeError("the exporter broke")
 
@@ -317,7 +320,7 @@ def run(code: str, *, env: dict[str, str] | None = None) -> str:
 
 
 USE = """
-import pathlib, tempfile
+import pathlib, tempfile, time
 import guard
 from guard.testing import FakeDetector, MemoryLedger
 from tests.conftest import POLICE
@@ -365,6 +368,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 reader = InMemoryMetricReader()
 metrics.set_meter_provider(MeterProvider(metric_readers=[reader]))
+time.sleep(1.1)  # whether anybody listens is asked once a second until somebody does
 try:
     g.source().protect(lambda: None, action="identify", service="azure_openai")()
 except guard.Denied:
@@ -382,3 +386,23 @@ print(sorted(m.name for r in data.resource_metrics for s in r.scope_metrics for 
 def test_the_instruments_are_made_once():
     assert telemetry.watch() is not None
     assert telemetry.watch()._to is telemetry.watch(sources=True)._to
+
+
+def test_until_somebody_listens_nothing_is_made_for_nobody(make_guard, picture, caplog, monkeypatch):
+    monkeypatch.setattr(telemetry, "_said", set())
+    monkeypatch.setattr(telemetry, "_ASK_SECONDS", 3600.0)
+    asked = []
+
+    class Silent(Broken):
+        def listens(self) -> bool:
+            asked.append(1)
+            return False
+
+    g = make_guard(OFFICE)
+    g.watch = Watch(Silent())
+    search = g.source().protect(lambda probe: None, action="identify", service="my-matcher")
+    for _ in range(20):
+        with g.source().frame(picture):
+            search(picture)  # any other part of `Silent` would raise, and be logged
+    assert asked == [1]
+    assert not any("telemetry failed" in record.getMessage() for record in caplog.records)
