@@ -242,6 +242,8 @@ def alarms(hours: float, seed: int) -> dict[str, Any]:
     said: Counter[str] = Counter()
     raised, places = [], max(1, round(hours))
     for place in range(places):
+        if place:
+            print(f"{place / places * hours:.1f} h shown, {len(raised)} alarms", flush=True)
         witness, was = MotionWitness(), ""
         for at_s, small in FixedDay(seed * 1000 + place).pictures(hours / places * 3600):
             state = witness.see(small, at_s).state

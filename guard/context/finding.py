@@ -59,10 +59,10 @@ class Finding:
     @property
     def consequence(self) -> str:
         """What follows for the source, in words."""
-        if self.name == "seal":
-            return {"agrees": "bound by both contexts", "contradicted": "the facts of its taking are unknown"}.get(
-                self.verdict, "as declared"
-            )
+        if self.name in ("seal", "manifest"):
+            if self.verdict == "contradicted":
+                return "the facts of its taking are unknown"
+            return "bound by both contexts" if (self.name, self.verdict) == ("seal", "agrees") else "as declared"
         if self.name.startswith(("camera.", "feed")):
             return "its frames cannot be judged" if self.verdict == "contradicted" else "none"
         if not self.widens or self.declared is None:

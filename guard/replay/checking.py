@@ -8,6 +8,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from guard.context.finding import Finding, merged
+from guard.context.manifest import manifest_finding
 from guard.context.seal import bind
 from guard.context.statements import camera_findings, file_findings
 from guard.context.watch import mount_finding
@@ -37,6 +38,9 @@ def begin(clip: Clip, source: Source) -> None:
         path = getattr(clip, "path", None)
         if path is not None:
             context.saw(bind(context, path, source.guard.config.attestation))
+            manifest = manifest_finding(context, path)
+            if manifest is not None:
+                context.saw(manifest)
     if context.live:
         seen = ("real_time", "near_real_time")
         context.saw(Finding.compared(context.declared, "use.timing", seen, 1.0, "its pictures are taken now"))

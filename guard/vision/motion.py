@@ -46,11 +46,11 @@ _LEAST_BLOCKS, _LEAST_FOLLOWED = 4, 6
 # Thresholds of `_is_still` and `_is_moving`; `benchmarks/witness.py` measures what they are worth.
 _AT_REST_PX, _NEARLY_AT_REST_PX, _SHAKEN_PX = 0.15, 0.3, 0.8
 _SOME_BACKGROUND, _BACKGROUND, _AMPLE_BACKGROUND, _MUCH_BACKGROUND = 0.1, 0.15, 0.25, 0.35
-_ALL_RESTLESS, _CALM = 0.9, 0.6
+_ALL_RESTLESS, _NEARLY_CALM, _CALM = 0.9, 0.63, 0.6
 _LEAST_SPREAD = 0.4
-_MOVED_PX, _MOVED_MORE_PX = 0.5, 0.8
+_MOVED_PX, _MOVED_MORE_PX = 0.5, 1.5
 _HARDLY_ANY_BACKGROUND, _LITTLE_BACKGROUND = 0.08, 0.22
-_LEAST_RESTLESS, _LEAST_MARGIN, _LEAST_COHERENT = 0.55, 0.5, 0.3
+_LEAST_RESTLESS, _LEAST_MARGIN, _LEAST_COHERENT = 0.55, 0.55, 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +182,7 @@ def _is_still(found: Motion) -> bool:
     if found.moved_px <= _AT_REST_PX:
         return found.restless < _ALL_RESTLESS
     if found.moved_px <= _NEARLY_AT_REST_PX and found.background >= _SOME_BACKGROUND:
-        return True
+        return found.background >= _AMPLE_BACKGROUND or found.restless <= _NEARLY_CALM
     if found.moved_px <= _SHAKEN_PX and found.background >= _BACKGROUND:
         return found.background >= _AMPLE_BACKGROUND or found.restless <= _CALM
     return found.background >= _MUCH_BACKGROUND and found.spread >= _LEAST_SPREAD

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from guard._imports import native
 
@@ -40,8 +40,13 @@ _LEAST_STRUCTURE = 0.6
 _MOST_NOISE = 1.5
 _NOISE_KEPT = 28
 
-_MOST_CORNERS, _FEWEST_CORNERS, _CORNERS_APART_PX = 60, 8, 7
+_MOST_CORNERS, _FEWEST_CORNERS, _CORNERS_APART_PX = 45, 8, 7
 _INLIER_PX = 0.5
+_FOLLOW: Final[dict[str, Any]] = {
+    "winSize": (9, 9),
+    "maxLevel": 2,
+    "criteria": (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 10, 0.03),
+}
 _CLEAR = 1.0
 _EDGES = np.array([[0, 0], [WIDTH, 0], [0, HEIGHT], [WIDTH, HEIGHT]], np.float32)
 
@@ -149,7 +154,8 @@ def _noise(changed: Floats, grain: Floats, energy: Floats) -> float:
     """What noise alone changes, from the quarter of the blocks with least structure: there motion changes least, and
     what is grainy is noise. Where the camera moves the grain tells, where nothing does the change."""
     quarter = np.argpartition(energy, energy.size // 4, axis=None)[: energy.size // 4]
-    found = min(float(np.percentile(each.ravel()[quarter], 25)) for each in (changed, _GRAIN_TO_CHANGE * grain))
+    low = len(quarter) // 4
+    found = min(float(np.partition(each.ravel()[quarter], low)[low]) for each in (changed, _GRAIN_TO_CHANGE * grain))
     return min(1.2 * found, _MOST_NOISE)
 
 
@@ -185,8 +191,7 @@ def _one_motion(before: Prepared, after: Prepared) -> tuple[float, float]:
     places = places[clear & _IN_VIEW[blocks[:, 1], blocks[:, 0]]]
     if len(places) < _FEWEST_CORNERS:
         return 0.0, np.nan
-    window: Any = {"winSize": (11, 11), "maxLevel": 2}
-    followed, status, _ = cv2.calcOpticalFlowPyrLK(before.thumbnail, after.thumbnail, places, None, **window)  # type: ignore[call-overload]
+    followed, status, _ = cv2.calcOpticalFlowPyrLK(before.thumbnail, after.thumbnail, places, None, **_FOLLOW)  # type: ignore[call-overload]
     kept = status[:, 0] > 0
     if kept.sum() < _FEWEST_CORNERS:
         return 0.0, np.nan
