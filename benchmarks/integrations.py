@@ -61,7 +61,9 @@ def main() -> None:
                 medians = {row.name: round(percentile(row.samples_us, 50), 2) for row in rows}
                 adds = round(medians["hooked"] - medians["direct"], 2)
                 results.append({"library": name, **medians, "adds_us": adds})
-                print(f"{name:24} direct {medians['direct']:8.1f}  hooked {medians['hooked']:8.1f}  adds {adds:6.1f} us")
+                print(
+                    f"{name:24} direct {medians['direct']:8.1f}  hooked {medians['hooked']:8.1f}  adds {adds:6.1f} us"
+                )
     arguments.out.mkdir(parents=True, exist_ok=True)
     (arguments.out / "integrations.json").write_text(json.dumps(results, indent=1) + "\n")
 

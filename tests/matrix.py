@@ -2,7 +2,7 @@
 
 Usage: python tests/matrix.py [NAME ...] [--keep]
 
-`tests/integrations/matrix.toml` says which versions and which tests. Each entry gets an environment of its own on top
+`tests/integrations/matrix.toml` says which versions and which tests (`alone`: without what they ask for). Each entry gets an environment of its own on top
 of the one that this runs in: what the entry pins wins, everything else is shared. An entry whose pins cannot be
 installed is a failure like any other.
 """
@@ -37,7 +37,8 @@ def main() -> int:
         if arguments.names and entry["name"] not in arguments.names:
             continue
         result = run(entry)
-        print(f"{entry['name']:28} {' '.join(entry['pins']):60} {result}", flush=True)
+        pins = " ".join([*entry.get("pins", []), *entry.get("alone", [])])
+        print(f"{entry['name']:28} {pins:70} {result}", flush=True)
         if not result.startswith("passed"):
             failed.append(entry["name"])
         if not arguments.keep:
@@ -55,10 +56,12 @@ def run(entry: dict[str, list[str]]) -> str:
     own = next((folder / "lib").glob("python*")) / "site-packages"
     (own / "base.pth").write_text(f"{ROOT}\n{sysconfig.get_path('purelib')}\n")
     install = [python, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--prefer-binary"]
-    # Quiet about what the shared environment asks for: it has other versions of the same on purpose.
-    installed = subprocess.run([*install, *entry["pins"]], capture_output=True, text=True, check=False)
-    if installed.returncode:
-        return f"cannot be installed: {installed.stderr.strip().splitlines()[-1]}"
+    for pins in (entry.get("pins", []), ["--no-deps", *entry.get("alone", [])]):
+        if not pins or pins == ["--no-deps"]:
+            continue
+        installed = subprocess.run([*install, *pins], capture_output=True, text=True, check=False)
+        if installed.returncode:
+            return f"cannot be installed: {(installed.stderr.strip().splitlines() or ['no reason given'])[-1]}"
     tests = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "default", *entry["tests"]]
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(tests, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
