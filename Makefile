@@ -129,7 +129,6 @@ bench: .venv/.ready
 	.venv/bin/python benchmarks/integrations.py
 	.venv/bin/python benchmarks/gateway.py
 	.venv/bin/python benchmarks/detector.py
-	.venv/bin/python benchmarks/ledger.py
 
 clean:
 	rm -rf .venv .venv-* demo-out build dist .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -2,9 +2,9 @@
 
 Usage: python tests/matrix.py [NAME ...] [--keep]
 
-`tests/integrations/matrix.toml` says which versions and which tests (`alone`: without what they ask for). Each entry gets an environment of its own on top
-of the one that this runs in: what the entry pins wins, everything else is shared. An entry whose pins cannot be
-installed is a failure like any other.
+`tests/integrations/matrix.toml` says which versions (`alone`: without what they ask for) and which tests. Each entry gets
+an environment of its own on top of the one that this runs in: what the entry pins wins, everything else is shared. An
+entry whose pins cannot be installed is a failure like any other.
 """
 
 from __future__ import annotations
@@ -62,7 +62,8 @@ def run(entry: dict[str, list[str]]) -> str:
         installed = subprocess.run([*install, *pins], capture_output=True, text=True, check=False)
         if installed.returncode:
             return f"cannot be installed: {(installed.stderr.strip().splitlines() or ['no reason given'])[-1]}"
-    tests = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "default", *entry["tests"]]
+    files = sorted(str(path) for pattern in entry["tests"] for path in ROOT.glob(pattern))
+    tests = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "default", *files]
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(tests, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     summary = (done.stdout.strip().splitlines() or ["no output"])[-1]
