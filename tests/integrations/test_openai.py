@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import copy
 import functools
 import io
@@ -426,6 +427,43 @@ def test_a_stream_that_cannot_go_back_arrives_whole(server, police):
 
 
 # ---- ways around
+
+
+TEXT = json.dumps({"messages": messages(HTTPS)})
+TWICE = TEXT.replace('"messages"', '"messages": [], "messages"', 1)
+ODD = {
+    "an iterator of messages": lambda c: c.chat.completions.create(model="m", messages=iter(messages(HTTPS))),
+    "a mapping of another kind": lambda c: c.chat.completions.create(
+        model="m", messages=[collections.UserDict(messages(HTTPS)[0])]
+    ),
+    "a tuple": lambda c: c.chat.completions.create(model="m", messages=tuple(messages(HTTPS))),
+    "a body in bytes": lambda c: c.post("/x", cast_to=object, content=TEXT.encode()),
+    "a body in UTF-16": lambda c: c.post("/x", cast_to=object, content=TEXT.encode("utf-16")),
+    "a body with a byte order mark": lambda c: c.post("/x", cast_to=object, content=TEXT.encode("utf-8-sig")),
+    "a stream": lambda c: c.post("/x", cast_to=object, content=io.BytesIO(TEXT.encode())),
+    "a key given twice": lambda c: c.post("/x", cast_to=object, content=TWICE.encode()),
+    "a body that comes in pieces": lambda c: c.post("/x", cast_to=object, content=(x for x in [TEXT.encode()])),
+    "a DELETE with a body": lambda c: c.delete("/x", cast_to=object, body={"messages": messages(HTTPS)}),
+    "a picture inside of a prompt": lambda c: c.completions.create(model="m", prompt=PNG_URL + " who?"),
+    "a video that breaks off": lambda c: c.post(
+        "/videos", cast_to=object, body={"prompt": "x"}, files=[("input_reference", ("a.mp4", MP4))]
+    ),
+    "a piece of an upload": lambda c: c.uploads.parts.create("u", data=b"abc"),
+    "a thread": lambda c: c.post("/threads/t/runs", cast_to=object, body={"assistant_id": "a"}),
+    "a tuning": lambda c: c.fine_tuning.jobs.create(model="m", training_file="f"),
+}
+MP4 = b"\0\0\0\x18ftypmp42" + bytes(50)
+
+
+@pytest.mark.parametrize("call", ODD.values(), ids=ODD.keys())
+def test_odd_ways_to_send_a_picture_send_nothing(call, server, police):
+    try:
+        with police.frame(PICTURE), pytest.raises(openai.PermissionDeniedError):
+            call(azure(server))
+    except TypeError as error:
+        pytest.skip(f"openai {openai.__version__}: {error}")
+    server.assert_untouched()
+    assert police.guard.ledger.verdicts() in (["deny"], ["fault"])
 
 
 def test_what_a_subclass_puts_in_on_the_way_is_another_call(server, police):
