@@ -2,9 +2,9 @@
 
 Usage: python tests/matrix.py [NAME ...] [--keep]
 
-`tests/integrations/matrix.toml` says which versions (`alone`: without what they ask for) and which tests. Each entry gets
-an environment of its own on top of the one that this runs in: what the entry pins wins, everything else is shared. An
-entry whose pins cannot be installed is a failure like any other.
+`tests/integrations/matrix.toml` says which versions, and which tests; `alone` is installed without what it asks for.
+Each entry gets an environment of its own on top of the one that this runs in: what the entry pins wins, everything else
+is shared. An entry whose pins cannot be installed is a failure like any other.
 """
 
 from __future__ import annotations
