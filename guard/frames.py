@@ -103,7 +103,7 @@ class Seen:
 
     @property
     def fault(self) -> str | None:
-        """Why the detector could not judge this frame, None where it could or has not been asked."""
+        """Why this frame cannot be judged: the feed is not to be trusted, or the detector failed. None while it can."""
         return None if self._fault is None else str(self._fault)
 
     def detect(self) -> Faces | None:
@@ -114,13 +114,15 @@ class Seen:
             if self._faces is None and self._fault is None and not self.finished:
                 start = time.perf_counter_ns()
                 picture = self.image
-                if self.source.pixels_matter:
-                    picture = self.snapshot = frozen_copy(self.image)
                 try:
+                    if self.source.pixels_matter:
+                        picture = self.snapshot = frozen_copy(self.image)
+                        self.source.watch.check(picture)
                     self._faces = self.source.find_faces(picture)
                 except GuardError as error:
                     self._fault = error
-                    log.error("source %s: the detector failed, faces unknown: %s", self.source.id, error)
+                    self.source.tally.unjudged(None)
+                    log.error("source %s: faces unknown: %s", self.source.id, error)
                 self.timings["detect"] = (time.perf_counter_ns() - start) / 1000
         return self._faces
 
@@ -132,6 +134,13 @@ class Seen:
         return f"the frame is {age_s:.2f} s old, older than max_age_s = {self.source.max_age_s:g}"
 
     def __enter__(self) -> Seen:
+        watch = self.source.guard.watch
+        if watch is None or not watch.listens():
+            return self._open()
+        with watch.frame(self.source.id):
+            return self._open()
+
+    def _open(self) -> Seen:
         start = time.perf_counter_ns()
         if self._token is not None or self.finished:
             raise SourceError("a frame can be opened once", where=f"source {self.source.id}", mend="call frame() again")
@@ -139,6 +148,10 @@ class Seen:
         self.entered_ns = time.monotonic_ns()
         self.outer = _current.get()
         _remember_origin(self.image, self.source)
+        self.source.tally.opened(self.index)
+        unfit = self.source.watch.enter(self.image, self.at)
+        if unfit is not None:
+            self._fault = GuardFault(unfit)
         if self.source.every_frame:
             self.detect()
         self._token = _current.set(self)
@@ -156,6 +169,7 @@ class Seen:
                 # finished frame, which says nothing about faces.
                 log.debug("source %s: frame left in another context", self.source.id)
         self.snapshot = None
+        self.source.watch.leave(self.image)
 
 
 def current_frame() -> Seen | None:

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast, overload
 
 import wrapt
 
+from guard.attendance import NOBODY
 from guard.clock import Clock, Reading
+from guard.context import Context
 from guard.errors import ConfigError
 from guard.facts import ACTIONS, SERVICES, VLM_SERVICES, Decision, Facts
 from guard.ids import decision_id
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from guard.config import SourceConfig
+    from guard.context.watch import Watch
     from guard.facts import Faces
     from guard.frames import Seen
     from guard.guard import Guard
@@ -35,7 +38,7 @@ R = TypeVar("R")
 
 _intent: ContextVar[tuple[Source, str] | None] = ContextVar("guard_intent", default=None)
 
-_Cell = tuple["Column", int, int, "Engine"]
+_Cell = tuple["Column", int, int, "Engine", Facts]
 _FOREVER_NS = 2**63 - 1
 
 
@@ -45,6 +48,7 @@ class Source:
     Attributes:
         id: its id in `guard.toml`.
         facts: what is declared of it.
+        context: by which facts it is judged: what is declared, and what was seen that contradicts it.
         guard: the guard that it belongs to.
     """
 
@@ -52,6 +56,13 @@ class Source:
         self.guard = guard
         self.id = config.id
         self.facts: Facts = config.facts
+        self.tally = NOBODY if guard.attendance is None else guard.attendance.tally(config.id)
+        self.camera = config.camera
+        self.context = Context(config.id, config.facts, guard.config.near_real_time_s, live=config.camera.live)
+        if guard.config.attestation.mode != "off":
+            from guard.context.attesting import attest
+
+            attest(self.context, config.passport, guard.config.attestation)
         self.every_frame = config.detect == "every-frame"
         self.min_face_px = config.min_face_px
         self.face_score = config.face_score
@@ -64,6 +75,13 @@ class Source:
 
     def __repr__(self) -> str:
         return f"<guard.Source {self.id!r}>"
+
+    @functools.cached_property
+    def watch(self) -> Watch:
+        """The eyes on its frames; made with the first of them."""
+        from guard.context.watch import Watch  # with OpenCV: a source without frames does without
+
+        return Watch(self.context, self.camera, self.max_age_s)
 
     # ---- the hook
 
@@ -206,7 +224,8 @@ class Source:
 
     def _decide(self, action: str | None, service: str, faces: int | None, reading: Reading, start: int) -> Decision:
         engine = self.guard.engine
-        column = self.column(action, service, reading, engine)
+        facts = self.context.facts(None, reading)
+        column = self.column(action, service, reading, engine, facts)
         ruling = column.ruling(faces)
         return Decision(
             id=decision_id(),
@@ -217,29 +236,42 @@ class Source:
             verdict=ruling.verdict,
             faces=faces,
             reasons=ruling.reasons,
-            facts=self.facts,
+            facts=facts,
             valid_until=column.valid_until,
             fault=ruling.fault,
             latency_us=(time.perf_counter_ns() - start) / 1000,
             policy_digest=engine.digest,
             frame=None,
+            enforced=engine.mode == "enforce",
             explain=ruling.lifted_by,
+            contradicted=self.context.contradictions,
         )
 
-    def column(self, action: str | None, service: str, reading: Reading, engine: Engine | None = None) -> Column:
-        """The compiled verdicts of one kind of call, for as long as they stay true and `engine` is in force."""
+    def column(
+        self,
+        action: str | None,
+        service: str,
+        reading: Reading,
+        engine: Engine | None = None,
+        facts: Facts | None = None,
+    ) -> Column:
+        """The compiled verdicts of one kind of call, for as long as they stay true and `engine` is in force.
+
+        `facts` are those of `Context.facts`; left out: those that hold where no frame says when it was taken.
+        """
         engine = self.guard.engine if engine is None else engine
+        facts = self.context.facts(None, reading) if facts is None else facts
         now_ns, trust = reading
         cell = self._cells.get((action, service, trust))
-        if cell is not None and cell[3] is engine and cell[1] <= now_ns < cell[2]:
+        if cell is not None and cell[3] is engine and cell[4] is facts and cell[1] <= now_ns < cell[2]:
             return cell[0]
         at = None if trust == "disbelieved" else datetime.fromtimestamp(now_ns / 1e9, UTC)
-        column = engine.column(self.facts, action, service, at)
+        column = engine.column(facts, action, service, at)
         first = 0 if column.valid_from is None else _ns(column.valid_from)
         until = _FOREVER_NS if column.valid_until is None else _ns(column.valid_until)
         if trust == "disbelieved":
             first, until = 0, _FOREVER_NS
-        self._cells[action, service, trust] = (column, first, until, engine)
+        self._cells[action, service, trust] = (column, first, until, engine, facts)
         return column
 
     def find_faces(self, picture: NDArray[Any], like: Sequence[Source] = ()) -> Faces:

@@ -36,6 +36,7 @@ country = "US"
 
 [[source]]
 id = "every-frame"
+camera = {{ frozen_s = 86400 }}
 place = {{ country = "US", subdivision = "US-OH", control = "{control}", access = "{access}" }}
 capture = {{ mount = "{mount}" }}
 use = {{ timing = "real_time", purpose = "{purpose}", output = "lead_only", traits = [] }}
@@ -44,6 +45,7 @@ subject = {{ consent = "written_release", minor = false, targeted = false, coope
 
 [[source]]
 id = "on-demand"
+camera = {{ frozen_s = 86400 }}
 detect = "on-demand"
 place = {{ country = "US", subdivision = "US-OH", control = "{control}", access = "{access}" }}
 capture = {{ mount = "{mount}" }}

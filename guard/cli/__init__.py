@@ -19,9 +19,12 @@ __all__ = ["main"]
 # A command's module is loaded when it is asked for: `guard decide` answers in well under a second.
 _COMMANDS = {
     "init": ("guard.cli.init", "init", "Write a first guard.toml from a few questions or flags."),
+    "redact": ("guard.cli.redact", "redact", "Copy clips with every face hidden."),
     "replay": ("guard.cli.replay", "replay", "Run a clip, folder, camera or stream through the guard."),
     "decide": ("guard.cli.decide", "decide", "Decide one call and explain the decision."),
     "policy": ("guard.cli.policy", "policy_app", "List, show, check and test policy packs."),
+    "source": ("guard.cli.source", "source_app", "Compare what a source says of itself with what can be seen."),
+    "seal": ("guard.cli.seal", "seal", "Sign a clip with the facts under which it was taken."),
     "bench": ("guard.cli.bench", "bench", "Measure what the guard costs per frame on this machine."),
     "gateway": ("guard.cli.gateway", "gateway", "Guard calls from beside a pipeline: a proxy, and Envoy's check."),
     "ledger": ("guard.cli.ledger", "ledger_app", "Look into the record."),

@@ -18,7 +18,11 @@ __all__ = ["doctor"]
 _BASE = (
     "opencv-python", "numpy", "onnxruntime", "cedarpy", "msgspec", "av", "typer", "rich", "wrapt", "cryptography"
 )  # fmt: skip
-_EXTRAS = {"dlib": ("dlib-bin", "face-recognition-models"), "plots": ("matplotlib",)}
+_EXTRAS = {
+    "dlib": ("dlib-bin", "face-recognition-models"),
+    "plots": ("matplotlib",),
+    "telemetry": ("opentelemetry-api",),
+}
 
 
 def doctor(json: Json = False) -> None:

@@ -13,8 +13,14 @@ from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any, Literal
 
+from guard.config.attestation import KEYS as ATTESTATION
+from guard.config.attestation import read_attestation
+from guard.config.camera import read_camera
 from guard.config.gateway import GatewayConfig, read_gateway
 from guard.config.values import guess, known, number, text
+from guard.context.camera import Camera
+from guard.context.passport import Attestation
+from guard.context.standing import NEAR_REAL_TIME_S
 from guard.errors import ConfigError
 from guard.facts import SERVICES, Facts
 from guard.policy import Settings
@@ -24,9 +30,13 @@ __all__ = ["Config", "SourceConfig", "load_config"]
 Detect = Literal["every-frame", "on-demand"]
 
 _FACT_GROUPS = ("operator", "place", "capture", "use", "gallery", "subject", "evidence")
-_SOURCE_KEYS = ("id", "detect", "min_face_px", "face_score", "max_age_s", *_FACT_GROUPS)
-_TABLES = {"policy": ("packs", "base", "extra", "bundle", "public_key"), "ledger": ("path",)}
-_TOP = ("policy", "operator", "source", "services", "ledger", "gateway")
+_SOURCE_KEYS = ("id", "detect", "min_face_px", "face_score", "max_age_s", "camera", "passport", *_FACT_GROUPS)
+_TABLES = {
+    "policy": ("packs", "base", "extra", "mode", "bundle", "public_key", "near_real_time_s", *ATTESTATION),
+    "ledger": ("path", "key", "checkpoint_seconds", "checkpoint_records"),
+    "telemetry": ("sources",),
+}
+_TOP = ("policy", "operator", "source", "services", "ledger", "telemetry", "gateway")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +50,8 @@ class SourceConfig:
         min_face_px: smallest face width that matters, in source pixels.
         face_score: detection threshold, 0 to 1.
         max_age_s: seconds after which a frame can no longer be judged.
+        camera: what is said of the device: size and rate of its pictures, whether it pans, whether it is live.
+        passport: the file in which somebody answers for its facts, None for none.
     """
 
     id: str | None
@@ -48,14 +60,18 @@ class SourceConfig:
     min_face_px: int
     face_score: float
     max_age_s: float
+    camera: Camera = field(default_factory=Camera)
+    passport: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """A whole `guard.toml`. Paths are absolute; `ledger` is None where the file names none.
+    """A whole `guard.toml`. Paths are absolute; `ledger` is None where the file names none, `ledger_key` as well.
 
-    `settings` are `[policy] base` and `extra`. Where `bundle` is set, the packs in use are those that it lists, signed
-    with the key to `public_key`. `gateway` is None where the file has no such table.
+    `settings` are `[policy] base`, `extra` and `mode`. Where `bundle` is set, the packs in use are those that it lists,
+    signed with the key to `public_key`. `label_sources` is `[telemetry] sources`: whether metrics name the source.
+    `gateway` is None where the file has no such table.
+    `near_real_time_s` is how old a picture may be and its use still be nearly real-time.
     """
 
     path: Path
@@ -66,7 +82,13 @@ class Config:
     settings: Settings = field(default_factory=Settings)
     bundle: Path | None = None
     public_key: Path | None = None
+    label_sources: bool = False
     gateway: GatewayConfig | None = None
+    ledger_key: Path | None = None
+    checkpoint_seconds: float = 60.0
+    checkpoint_records: int = 1000
+    near_real_time_s: float = NEAR_REAL_TIME_S
+    attestation: Attestation = field(default_factory=Attestation)
 
 
 def load_config(path: Path | str) -> Config:
@@ -78,7 +100,7 @@ def load_config(path: Path | str) -> Config:
     for key, keys in _TABLES.items():
         known(_table(table, key, name), keys, f"{name}: {key}")
     policy, ledger = _table(table, "policy", name), _table(table, "ledger", name)
-    sources = _sources(table, name)
+    sources = _sources(table, path)
     services = _services(_table(table, "services", name), f"{name}: services")
     gateway = _table(table, "gateway", name)
     return Config(
@@ -88,25 +110,41 @@ def load_config(path: Path | str) -> Config:
         services=services,
         ledger=_path(ledger, "path", path.parent, f"{name}: ledger"),
         settings=_settings(policy, name),
+        label_sources=_flag(_table(table, "telemetry", name).get("sources", False), f"{name}: telemetry.sources"),
+        near_real_time_s=number(
+            policy.get("near_real_time_s", NEAR_REAL_TIME_S), f"{name}: policy.near_real_time_s", low=0.0, high=86_400.0
+        ),
+        attestation=read_attestation(policy, path.parent, f"{name}: policy"),
         gateway=read_gateway(gateway, path.parent, sources, services, f"{name}: gateway") if gateway else None,
         **_signed(policy, path.parent, f"{name}: policy"),
+        **_sealing(ledger, path.parent, f"{name}: ledger"),
     )
 
 
 def _settings(policy: Mapping[str, Any], name: str) -> Settings:
     try:
-        return Settings(**{key: policy[key] for key in ("base", "extra") if key in policy})
+        return Settings(**{key: policy[key] for key in ("base", "extra", "mode") if key in policy})
     except ConfigError as error:
         raise ConfigError(error.what, where=f"{name}: {error.where}", mend=error.mend) from None
 
 
-def _signed(policy: Mapping[str, Any], folder: Path, where: str) -> dict[str, Path | None]:
+def _signed(policy: Mapping[str, Any], folder: Path, where: str) -> dict[str, Any]:
     for key, other in (("bundle", "public_key"), ("public_key", "bundle")):
         if key in policy and other not in policy:
             raise ConfigError(
                 f"{key} says nothing without {other}", where=f"{where}.{key}", mend=f"name the {other} as well"
             )
     return {key: _path(policy, key, folder, where) for key in ("bundle", "public_key")}
+
+
+def _sealing(ledger: Mapping[str, Any], folder: Path, where: str) -> dict[str, Any]:
+    """Who signs the record, and how often."""
+    seconds, records = ledger.get("checkpoint_seconds", 60), ledger.get("checkpoint_records", 1000)
+    return {
+        "ledger_key": _path(ledger, "key", folder, where),
+        "checkpoint_seconds": number(seconds, f"{where}.checkpoint_seconds", low=0.1, high=86_400),
+        "checkpoint_records": int(number(records, f"{where}.checkpoint_records", low=1, high=1_000_000, whole=True)),
+    }
 
 
 def _path(table: Mapping[str, Any], key: str, folder: Path, where: str) -> Path | None:
@@ -125,7 +163,8 @@ def _toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"the file is not TOML: {error}", where=str(path), mend="mend that line") from None
 
 
-def _sources(table: Mapping[str, Any], name: str) -> dict[str, SourceConfig]:
+def _sources(table: Mapping[str, Any], path: Path) -> dict[str, SourceConfig]:
+    name = path.name
     entries = table.get("source", [])
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise ConfigError("source must be a list of tables", where=f"{name}: source", mend="write [[source]]")
@@ -136,7 +175,7 @@ def _sources(table: Mapping[str, Any], name: str) -> dict[str, SourceConfig]:
     shared: dict[str, Facts] = {}
     for index, entry in enumerate(entries):
         where = f"{name}: source[{index}]"
-        source = _source(entry, operator, where, shared)
+        source = _source(entry, operator, where, shared, path.parent)
         id = text(source.id, f"{where}.id")
         if id in found:
             raise ConfigError(f"two sources are called {id!r}", where=f"{where}.id", mend="rename one")
@@ -145,7 +184,7 @@ def _sources(table: Mapping[str, Any], name: str) -> dict[str, SourceConfig]:
 
 
 def _source(
-    entry: Mapping[str, Any], operator: Mapping[str, Any], where: str, shared: dict[str, Facts]
+    entry: Mapping[str, Any], operator: Mapping[str, Any], where: str, shared: dict[str, Facts], folder: Path
 ) -> SourceConfig:
     """One entry. `shared` are the facts read so far: sources that state the same share one object, read once."""
     known(entry, _SOURCE_KEYS, where)
@@ -178,6 +217,8 @@ def _source(
         min_face_px=int(number(entry.get("min_face_px", 32), f"{where}.min_face_px", low=1, high=10_000, whole=True)),
         face_score=number(entry.get("face_score", 0.5), f"{where}.face_score", low=0.0, high=1.0),
         max_age_s=number(entry.get("max_age_s", 1.0), f"{where}.max_age_s", low=0.001, high=86_400.0),
+        passport=_path(entry, "passport", folder, where),
+        camera=read_camera(entry.get("camera", {}), f"{where}.camera"),
     )
 
 
@@ -208,6 +249,12 @@ def _table(table: Mapping[str, Any], key: str, name: str) -> dict[str, Any]:
     value = table.get(key, {})
     if not isinstance(value, dict):
         raise ConfigError(f"{key} must be a table", where=f"{name}: {key}", mend=f"write [{key}]")
+    return value
+
+
+def _flag(value: Any, where: str) -> bool:
+    if not isinstance(value, bool):
+        raise ConfigError(f"{value!r} cannot be used here", where=where, mend="write true or false")
     return value
 
 

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from guard._imports import native
+from guard.context.metadata import FileSays, stated_by
 from guard.errors import SourceError
 from guard.replay.clip import BrokeOff, Frame, is_address, printable
 from guard.replay.patience import Impatient, within
@@ -109,7 +110,7 @@ class ContainerClip:
         self.name = name
         self.stem = stem
         self.live = live
-        self._path = path
+        self.path = path
         self._patience_s = patience_s
         self._container = container
         self._video = container.streams.video[0]
@@ -119,6 +120,7 @@ class ContainerClip:
         self.rate: Fraction = self._video.average_rate or self._video.guessed_rate or _DEFAULT_RATE
         self.time_base: Fraction = self._video.time_base or Fraction(1, 90_000)
         self.created = None if live else _created(container, self._video)
+        self.says: FileSays | None = None if live else stated_by(container)
         self._origin = Fraction(container.start_time or 0, av.time_base)
         self._matrix: Matrix | None = None
         self._reader: Impatient[Frame | Any] | None = None
@@ -221,7 +223,7 @@ class ContainerClip:
 
     def _settle(self, frames: int) -> None:
         """Says what the end of the clip hides."""
-        missing = missing_bytes(self._path) if self._path is not None else 0
+        missing = missing_bytes(self.path) if self.path is not None else 0
         if not frames:
             cause = f"the file ends {missing:,} bytes short" if missing else "nothing in it could be decoded"
             raise SourceError("the clip gives no frame", where=self.name, mend=cause)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from guard.context import Finding
 from guard.facts import Decision, Reason, Verdict, format_instant
 
 __all__ = ["Calls", "Outputs", "Reasons", "Replay", "Ruled"]
@@ -19,6 +20,7 @@ class Calls:
 
     Attributes:
         faulted: how many of the denied were refused because the guard itself failed.
+        unenforced: how many were judged in shadow mode, so that they were made whatever the verdict.
         reached_service: counted by the service, not by the guard.
         matched: calls in which the matcher recognised somebody.
     """
@@ -30,12 +32,14 @@ class Calls:
     redacted: int = 0
     denied: int = 0
     faulted: int = 0
+    unenforced: int = 0
     reached_service: int = 0
     matched: int = 0
 
-    def count(self, verdict: Verdict, *, fault: bool) -> None:
+    def count(self, verdict: Verdict, *, fault: bool, enforced: bool = True) -> None:
         """Counts one attempted call."""
         self.attempted += 1
+        self.unenforced += not enforced
         if verdict is Verdict.ALLOW:
             self.allowed += 1
         elif verdict is Verdict.REDACT:
@@ -45,6 +49,8 @@ class Calls:
             self.faulted += fault
 
     def to_json(self) -> dict[str, Any]:
+        """Its counts; ``unenforced`` stands among them only where there was shadow mode."""
+        shadow = {"unenforced": self.unenforced} if self.unenforced else {}
         return {
             "action": self.action,
             "service": self.service,
@@ -53,6 +59,7 @@ class Calls:
             "redacted": self.redacted,
             "denied": self.denied,
             "faulted": self.faulted,
+            **shadow,
             "reached_service": self.reached_service,
             "matched": self.matched,
         }
@@ -139,7 +146,8 @@ class Replay:
         reasons: the rules that forbade.
         faults: why the guard failed, and how often.
         latency_us: ``hook`` (all that the guard added to a frame, under the source's ``detect``), ``detect``,
-        ``decide``. facts: what was declared of the source, as `Facts.to_json` gives it. packs, policy_digest:
+        ``decide``. facts: what was declared of the source, as `Facts.to_json` gives it.
+        seen: what was seen of it, against what is declared. packs, policy_digest:
         the policy that decided. judged_at: the day judged, of the first decision; None where the clock is not
         believed. lifted_by: what would have turned the denials. people: whom the matcher recognised, and in
         how many frames. broke_off: why the clip or the run ended before its end; None where it did not.
@@ -157,6 +165,7 @@ class Replay:
     latency_us: Mapping[str, Mapping[str, float | None]]
     outputs: Outputs
     facts: Mapping[str, Any] = field(default_factory=dict)
+    seen: Sequence[Finding] = ()
     faults: Mapping[str, int] = field(default_factory=dict)
     packs: Sequence[str] = ()
     policy_digest: str = ""
@@ -166,8 +175,14 @@ class Replay:
     broke_off: str | None = None
     notes: Sequence[str] = ()
 
+    @property
+    def shadow(self) -> bool:
+        """Whether any call was judged in shadow mode."""
+        return any(calls.unenforced for calls in self.calls)
+
     def to_json(self) -> dict[str, Any]:
-        """The object ``guard.replay/1``; ``broke_off`` stands in it only where the clip did."""
+        """The object ``guard.replay/1``; ``broke_off`` stands in it only where the clip did, ``mode`` only where it
+        was ``shadow``."""
         value: dict[str, Any] = {
             "schema": "guard.replay/1",
             "clip": self.clip,
@@ -180,6 +195,8 @@ class Replay:
             "latency_us": {name: dict(values) for name, values in self.latency_us.items()},
             "outputs": self.outputs.to_json(),
         }
+        if self.shadow:
+            value["mode"] = "shadow"
         if self.broke_off is not None:
             value["broke_off"] = self.broke_off
         return value

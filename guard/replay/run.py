@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from guard.approvals import Approval
 from guard.errors import Denied, GuardError, GuardFault, LedgerError, SourceError
 from guard.facts import Decision, Faces, Verdict
+from guard.replay.checking import begin, found_so_far
 from guard.replay.clip import Clip, Frame, Image
 from guard.replay.latency import Latency
 from guard.replay.overlay import Canvas, Scene
@@ -126,6 +127,7 @@ class _Run:
     def all_frames(self, progress: Callable[[int], None] | None) -> None:
         """Reads the clip to its end, or to whatever ends it."""
         frames = self.clip.frames(self._video.listen if self._video is not None else None)
+        begin(self.clip, self.source)
         try:
             while not self.stop.asked:
                 with self.stop.waiting():
@@ -155,6 +157,8 @@ class _Run:
     def one_frame(self, frame: Frame) -> None:
         """One frame as a pipeline has it: the hook, the call, and what came of both."""
         matches: list[Match] = []
+        if not self.clip.live:
+            self.source.watch.clip_s = frame.seconds
         spent_before = self._far.spent_ns
         start = time.perf_counter_ns()
         decision: Decision | None
@@ -180,7 +184,7 @@ class _Run:
         if decision is None:
             self.calls.count(Verdict.DENY, fault=True)
         else:
-            self.calls.count(decision.verdict, fault=decision.fault is not None)
+            self.calls.count(decision.verdict, fault=decision.fault is not None, enforced=decision.enforced)
             self.reasons.add(decision)
             self.decide.add(decision.latency_us)
         if matches:
@@ -203,13 +207,14 @@ class _Run:
         call = f"{self.calls.action or 'unnamed call'} at {self.calls.service}"
         if decision is None or decision.fault is not None:
             fault = "the guard could not judge" if decision is None else str(decision.fault)
-            return Scene("fault", call, fault, faces)
+            return Scene("fault", call, fault, faces, shadow=decision is not None and not decision.enforced)
         if decision.verdict is Verdict.ALLOW:
-            return Scene("allow", call, "no rule forbids this call", faces, matches)
+            return Scene("allow", call, "no rule forbids this call", faces, matches, shadow=not decision.enforced)
         rules = list(dict.fromkeys(reason.rule for reason in decision.reasons))
         more = f" +{len(rules) - 1}" if len(rules) > 1 else ""
         title = f"{decision.reasons[0].title} ({decision.reasons[0].cite})" if decision.reasons else call
-        return Scene(decision.verdict.value, f"{rules[0] if rules else call}{more}", title, faces)
+        rule = f"{rules[0] if rules else call}{more}"
+        return Scene(decision.verdict.value, rule, title, faces, shadow=not decision.enforced)
 
     # ---- the end
 
@@ -247,6 +252,7 @@ class _Run:
             },
             outputs=Outputs(self.out / REPORT, video, ledger),
             facts=self.source.facts.to_json(),
+            seen=found_so_far(self.source) if self.frames else (),
             faults=dict(self.reasons.faults.most_common()),
             packs=[pack.name for pack in self.guard.engine.packs],
             policy_digest=self.guard.policy_digest,

@@ -33,8 +33,8 @@ class Model:
 
 
 def by_brightness(image):
-    """A face wherever the picture is not all zero: so that each picture is told apart."""
-    return [BOX] if image.any() else []
+    """A face wherever something is bright: so that each picture is told apart."""
+    return [BOX] if image.max() > 127 else []
 
 
 def hidden(got, original):
@@ -72,7 +72,7 @@ def test_the_callee_gets_the_redacted_copy_and_the_original_stays(setup, picture
 
 def test_a_picture_without_a_face_goes_out_as_a_read_only_snapshot(setup, picture):
     g, cam, model, describe = setup
-    empty = np.zeros_like(picture)
+    empty = picture // 4
     with cam.frame(empty):
         describe(empty)
     (got,), _ = model.got[0]
@@ -87,7 +87,7 @@ def test_a_picture_without_a_face_goes_out_as_a_read_only_snapshot(setup, pictur
 def test_a_buffer_overwritten_after_it_was_judged_does_not_slip_through(setup, picture):
     """The camera writes the next picture, with a face, into the same buffer."""
     g, cam, model, describe = setup
-    buffer = np.zeros_like(picture)
+    buffer = picture // 4
     with cam.frame(buffer) as seen:
         seen.faces  # noqa: B018 - judged now, without a face
         buffer[:] = picture
@@ -98,27 +98,27 @@ def test_a_buffer_overwritten_after_it_was_judged_does_not_slip_through(setup, p
 
 
 def test_a_buffer_overwritten_while_the_detector_runs(make_guard, picture):
-    buffer = np.zeros_like(picture)
+    buffer = picture // 4
 
     def overwrite(image):
-        seen = [BOX] if image.any() else []
+        seen = [BOX] if image.max() > 127 else []
         buffer[:] = picture
         return seen
 
     for text in (POLICE, DEMAND):
-        buffer[:] = 0
+        buffer[:] = picture // 4
         g = make_guard(text, detector=FakeDetector(overwrite))
         model = Model()
         describe = g.source().protect(model.describe, service="azure_openai")
         with g.source().frame(buffer):
             describe(buffer)
         (got,), _ = model.got[0]
-        assert not got.any()
+        assert np.array_equal(got, picture // 4)
 
 
 def test_another_picture_than_the_frame_is_looked_at_itself(setup, picture):
     g, cam, model, describe = setup
-    empty = np.zeros_like(picture)
+    empty = picture // 4
     with cam.frame(empty):
         describe(picture)
         describe(picture[5:115, 5:155])
@@ -229,7 +229,7 @@ def loop():
 )
 def test_what_cannot_be_looked_at_is_never_let_through(setup, picture, carrier):
     g, cam, model, describe = setup
-    empty = np.zeros_like(picture)
+    empty = picture // 4
     with cam.frame(empty), pytest.raises((guard.Denied, guard.GuardFault)):
         describe(empty, carrier(picture))
     assert model.got == []
@@ -257,7 +257,7 @@ def test_a_dict_subclass_that_cannot_be_made_again_is_opaque(setup, picture):
 
 def test_a_finished_frame_says_nothing_about_faces(setup, picture):
     g, cam, model, describe = setup
-    empty = np.zeros_like(picture)
+    empty = picture // 4
 
     async def run():
         started = asyncio.Event()

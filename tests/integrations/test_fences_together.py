@@ -8,12 +8,11 @@ import importlib
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import pytest
 
 import guard
 from guard.testing import FakeDetector
-from tests.conftest import OFFICE, POLICE
+from tests.conftest import OFFICE, POLICE, SCENE
 from tests.integrations.loopback import Answer, CountingServer, counting_server
 from tests.integrations.test_rest import face_where_it_is_bright, png, url_of
 
@@ -124,7 +123,7 @@ def test_a_call_to_a_model_is_decided_once(make_guard, server, name, intent):
     g = make_guard(listed(POLICE, server, service), detector=FakeDetector(face_where_it_is_bright))
     guard.install(tripwire=True)
     source = g.source()
-    with source.frame(np.zeros((120, 160, 3), np.uint8)):
+    with source.frame(SCENE):
         if intent is None:
             call(server)
         else:
@@ -151,7 +150,7 @@ def test_a_call_of_boto3_is_decided_once(make_guard, server, text):
     g = make_guard(listed(text, server, "rekognition_compare"))
     guard.install(tripwire=True)
     client = _boto3(server)
-    with g.source().frame(np.zeros((120, 160, 3), np.uint8)):
+    with g.source().frame(SCENE):
         try:
             client.search_faces_by_image(CollectionId="c", Image={"Bytes": png()})
         except guard.Denied:

@@ -17,7 +17,7 @@ import guard
 from guard import multipart
 from guard.integrations.watching import watch
 from guard.testing import FakeDetector
-from tests.conftest import BOX, OFFICE, POLICE
+from tests.conftest import BOX, OFFICE, POLICE, SCENE
 from tests.integrations.loopback import Answer, CountingServer, counting_server
 from tests.integrations.rest import CLIENTS, client
 
@@ -105,7 +105,7 @@ def test_what_is_forbidden_makes_no_connection_and_is_not_tried_again(http, serv
     g = police(service)
     calls = {name: call[1:] for name, call in FORBIDDEN.items() if call[0] == service}
     for name, (path, headers, body) in calls.items():
-        with g.source().frame(np.zeros((120, 160, 3), np.uint8)):
+        with g.source().frame(SCENE):
             got = http.send("POST", server.url + path, headers=headers, body=body)
         assert isinstance(got.refusal, guard.Denied), name
         server.assert_untouched()
@@ -124,7 +124,7 @@ def test_outside_of_every_frame_the_source_is_unknown(http, server, police):
 def test_a_fault_is_a_refusal_too(http, server, police):
     g = police("azure_face", OFFICE)
     g.ledger.fail = "disk full"
-    with g.source().frame(np.zeros((120, 160, 3), np.uint8)):
+    with g.source().frame(SCENE):
         got = http.send("POST", server.url + "/face/v1.2/identify", headers=JSON, body=b'{"faceIds": ["x"]}')
     assert isinstance(got.refusal, guard.GuardFault)
     server.assert_untouched()
@@ -139,7 +139,7 @@ def test_with_no_guard_loaded_a_call_of_a_known_service_is_refused(http, server)
 def test_what_is_allowed_goes_through_once_byte_for_byte(http, server, police):
     g = police("azure_face", OFFICE)
     body = b'{"faceIds":  ["x"]}'
-    with g.source().frame(np.zeros((120, 160, 3), np.uint8)):
+    with g.source().frame(SCENE):
         got = http.send("POST", server.url + "/face/v1.2/identify", headers=JSON, body=body)
     assert (got.status, got.refusal) == (200, None)
     assert server.bodies == [body]
@@ -149,7 +149,7 @@ def test_what_is_allowed_goes_through_once_byte_for_byte(http, server, police):
 def test_a_picture_is_redacted_in_its_own_format_and_length(http, server, police):
     g = police("azure_openai")
     body = chat(png())
-    with g.source().frame(np.zeros((120, 160, 3), np.uint8)):
+    with g.source().frame(SCENE):
         got = http.send("POST", server.url + "/openai/v1/chat/completions", headers=JSON, body=body)
     assert (got.status, got.refusal) == (200, None)
     arrived = server.arrived[0]
@@ -173,7 +173,7 @@ def covered(data: bytes) -> None:
 def test_a_faceless_picture_goes_out_byte_for_byte(http, server, police):
     g = police("azure_openai")
     body = chat(png(0))
-    with g.source().frame(np.zeros((120, 160, 3), np.uint8)):
+    with g.source().frame(SCENE):
         http.send("POST", server.url + "/openai/v1/chat/completions", headers=JSON, body=body)
     assert server.bodies == [body]
     assert g.ledger.verdicts() == ["allow"]
@@ -208,7 +208,7 @@ def test_a_multipart_body_is_redacted_part_by_part(http, server, police):
         b"xyz",
     )
     headers = {"Content-Type": "multipart/form-data; boundary=xyz"}
-    with g.source().frame(np.zeros((120, 160, 3), np.uint8)):
+    with g.source().frame(SCENE):
         got = http.send("POST", server.url + "/openai/v1/images/edits", headers=headers, body=body)
     assert got.status == 200, got.refusal
     prompt, image = multipart.split(server.bodies[0])
@@ -233,7 +233,7 @@ UNREADABLE = {
 def test_a_body_that_cannot_be_read_is_unknown(http, server, police):
     g = police("azure_openai")
     for case, (headers, body) in UNREADABLE.items():
-        with g.source().frame(np.zeros((120, 160, 3), np.uint8)):
+        with g.source().frame(SCENE):
             got = http.send("POST", server.url + "/openai/v1/chat/completions", headers=headers, body=body)
         assert isinstance(got.refusal, guard.Denied), case
         server.assert_untouched()
@@ -242,7 +242,7 @@ def test_a_body_that_cannot_be_read_is_unknown(http, server, police):
 
 def test_an_unreadable_body_goes_out_as_it_is_where_nothing_hinges_on_it(http, server, police):
     g = police("azure_face", OFFICE)
-    with g.source().frame(np.zeros((120, 160, 3), np.uint8)):
+    with g.source().frame(SCENE):
         got = http.send(
             "POST",
             server.url + "/face/v1.2/identify",
@@ -255,7 +255,7 @@ def test_an_unreadable_body_goes_out_as_it_is_where_nothing_hinges_on_it(http, s
 
 def test_a_streamed_body_is_unknown(http, server, police):
     g = police("azure_openai")
-    with g.source().frame(np.zeros((120, 160, 3), np.uint8)):
+    with g.source().frame(SCENE):
         got = http.send("POST", server.url + "/openai/v1/chat/completions", headers=JSON, body=iter([chat(png(0))]))
     assert isinstance(got.refusal, guard.Denied)
     server.assert_untouched()
@@ -263,7 +263,7 @@ def test_a_streamed_body_is_unknown(http, server, police):
 
 def test_an_allowed_stream_is_sent(http, server, police):
     g = police("azure_face", OFFICE)
-    with g.source().frame(np.zeros((120, 160, 3), np.uint8)):
+    with g.source().frame(SCENE):
         got = http.send("POST", server.url + "/face/v1.2/identify", headers=JSON, body=iter([b'{"faceIds"', b": []}"]))
     assert got.status == 200, got.refusal
     assert server.bodies == [b'{"faceIds": []}']
@@ -272,7 +272,7 @@ def test_an_allowed_stream_is_sent(http, server, police):
 def test_a_signed_body_is_not_rewritten_but_denied(http, server, police):
     g = police("azure_openai")
     headers = {**JSON, "Authorization": "AWS4-HMAC-SHA256 Credential=x"}
-    with g.source().frame(np.zeros((120, 160, 3), np.uint8)):
+    with g.source().frame(SCENE):
         got = http.send("POST", server.url + "/openai/v1/chat/completions", headers=headers, body=chat(png()))
         assert isinstance(got.refusal, guard.Denied)
         server.assert_untouched()
@@ -286,7 +286,7 @@ def test_a_signed_picture_that_would_go_out_changed_is_refused(http, server, pol
     g = police("azure_openai")
     done, data = cv2.imencode(".png", np.zeros((120, 160, 4), np.uint8))
     headers = {**JSON, "Content-MD5": "abc"}
-    with g.source().frame(np.zeros((120, 160, 3), np.uint8)):
+    with g.source().frame(SCENE):
         got = http.send("POST", server.url + "/v1/chat/completions", headers=headers, body=chat(data.tobytes()))
     assert isinstance(got.refusal, guard.GuardFault)
     server.assert_untouched()
@@ -295,7 +295,7 @@ def test_a_signed_picture_that_would_go_out_changed_is_refused(http, server, pol
 
 def test_a_redirect_to_a_guarded_endpoint_is_judged(http, server, police):
     g = police("azure_face")
-    with counting_server() as first, g.source().frame(np.zeros((120, 160, 3), np.uint8)):
+    with counting_server() as first, g.source().frame(SCENE):
         for status in (307, 308, 301, 302, 303):
             first.answer = Answer(b"", status, {"Location": server.url + "/face/v1.2/identify"})
             got = http.send("POST", first.url + "/x", headers=JSON, body=b'{"faceIds": ["x"]}')
@@ -313,7 +313,7 @@ def test_a_redirect_from_a_guarded_endpoint_carries_the_redacted_picture(http, s
         if "again" not in arrived.path
         else Answer()
     )
-    with g.source().frame(np.zeros((120, 160, 3), np.uint8)):
+    with g.source().frame(SCENE):
         got = http.send("POST", server.url + "/v1/chat/completions", headers=JSON, body=chat(png()))
     assert got.status == 200, got.refusal
     assert server.requests == 2
@@ -324,7 +324,7 @@ def test_a_redirect_from_a_guarded_endpoint_carries_the_redacted_picture(http, s
 def test_a_host_named_by_its_header_alone_is_judged(http, server, make_guard):
     g = make_guard()
     headers = {**JSON, "Host": "myface.cognitiveservices.azure.com"}
-    with g.source().frame(np.zeros((120, 160, 3), np.uint8)):
+    with g.source().frame(SCENE):
         got = http.send("POST", server.url + "/face/v1.2/identify", headers=headers, body=b'{"faceIds": ["x"]}')
     assert isinstance(got.refusal, guard.Denied)
     server.assert_untouched()
@@ -357,7 +357,7 @@ def test_known_hosts_are_judged_wherever_they_resolve_to(http, server, make_guar
     for url, service in KNOWN.items():
         server.clear()
         g.ledger.entries.clear()
-        with g.source().frame(np.zeros((120, 160, 3), np.uint8)):
+        with g.source().frame(SCENE):
             got = http.send("POST", url.format(port=port), headers=JSON, body=body)
         assert [entry.decision.service for entry in g.ledger.entries] == [service], url
         assert server.requests == (0 if got.refusal else 1)
@@ -369,7 +369,7 @@ def test_known_hosts_are_judged_wherever_they_resolve_to(http, server, make_guar
 def test_an_intent_narrows_what_an_unknown_interface_could_be(http, server, police):
     g = police("self_hosted")
     source = g.source()
-    with source.frame(np.zeros((120, 160, 3), np.uint8)), source.intent("detect"):
+    with source.frame(SCENE), source.intent("detect"):
         got = http.send("POST", server.url + "/search", headers=JSON, body=b'{"image": "x"}')
     assert got.status == 200, got.refusal
     assert server.requests == 1
@@ -382,7 +382,7 @@ def test_a_call_that_was_released_above_is_not_judged_again(http, server, police
 
     body = chat(png())
     operation = Operation("sdk", "azure_openai", (None,), {"body": url_of(png())})
-    with source.frame(np.zeros((120, 160, 3), np.uint8)), passage(operation):
+    with source.frame(SCENE), passage(operation):
         if "async" in http.name or http.name == "aiohttp":
             pytest.skip("asyncio.run starts a task of its own, which no release covers")
         http.send("POST", server.url + "/v1/chat/completions", headers=JSON, body=body)
@@ -400,7 +400,7 @@ def test_an_intent_around_both_fences_leaves_one_record(http, server, police):
     if "async" in http.name or http.name == "aiohttp":
         pytest.skip("asyncio.run starts a task of its own, which no release covers")
     operation = Operation("sdk", "azure_openai", (None,), {"body": url_of(png())})
-    with source.frame(np.zeros((120, 160, 3), np.uint8)), source.intent("vlm_describe"), passage(operation):
+    with source.frame(SCENE), source.intent("vlm_describe"), passage(operation):
         http.send("POST", server.url + "/v1/chat/completions", headers=JSON, body=chat(png()))
     assert len(g.ledger.entries) == 1
     assert server.requests == 1
@@ -412,7 +412,7 @@ def test_a_thread_started_inside_a_release_is_judged_on_its_own(http, server, po
 
     got = []
     operation = Operation("sdk", "azure_face", ("identify",), {})
-    with g.source().frame(np.zeros((120, 160, 3), np.uint8)), passage(operation):
+    with g.source().frame(SCENE), passage(operation):
         thread = threading.Thread(
             target=lambda: got.append(
                 http.send("POST", server.url + "/face/v1.2/identify", headers=JSON, body=b'{"faceIds": ["x"]}')
@@ -427,7 +427,7 @@ def test_a_thread_started_inside_a_release_is_judged_on_its_own(http, server, po
 def test_what_a_translation_stumbles_over_is_refused(http, server, police, monkeypatch):
     g = police("azure_openai")
     monkeypatch.setattr("guard.integrations.endpoints.openai.translate", lambda *a, **k: 1 / 0)
-    with g.source().frame(np.zeros((120, 160, 3), np.uint8)):
+    with g.source().frame(SCENE):
         got = http.send("POST", server.url + "/v1/chat/completions", headers=JSON, body=b"{}")
     assert isinstance(got.refusal, guard.GuardFault)
     server.assert_untouched()

@@ -22,7 +22,7 @@ import wrapt
 
 import guard
 from guard.integrations.watching import watch
-from tests.conftest import OFFICE
+from tests.conftest import OFFICE, SCENE
 from tests.integrations.loopback import Answer, CountingServer, counting_server
 from tests.integrations.test_rest import JSON, chat, covered, face_where_it_is_bright, png
 from tests.integrations.test_rest import police as police
@@ -52,7 +52,7 @@ def install(*names: str) -> None:
 
 
 def frame(g: guard.Guard) -> Any:
-    return g.source().frame(np.zeros((120, 160, 3), np.uint8))
+    return g.source().frame(SCENE)
 
 
 def identify(server: CountingServer) -> str:

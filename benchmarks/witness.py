@@ -1,0 +1,311 @@
+"""How well and how cheaply a moving camera is told from a fixed one, beside two other ways to tell.
+
+Usage: python benchmarks/witness.py [accuracy] [clips] [alarms] [cost] [--each 20] [--hours 24] [--json FILE]
+
+`accuracy` makes feeds whose truth is known (`motion_scenes.py`), `each` of every kind; `clips` reads the samples and,
+where it is there, the folder ../shared/eval/clips; `alarms` shows `hours` of a fixed camera, made here, and counts how
+often it is called moving; `cost` takes times at 1920x1080.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
+
+import av
+import cv2
+import motion_scenes
+import numpy as np
+from fixed_day import FixedDay
+
+from guard.context.camera import Camera
+from guard.context.standing import Context
+from guard.context.watch import Watch
+from guard.facts import Facts
+from guard.vision.motion import MotionWitness
+from guard.vision.thumbnail import HEIGHT, WIDTH, Thumbnail, thumbnail
+
+ROOT = Path(__file__).resolve().parents[1]
+PARTS = ("accuracy", "clips", "alarms", "cost")
+SECONDS = 3.0
+Timed = tuple[float, Thumbnail]
+
+
+class Teller(Protocol):
+    """A way to tell: takes thumbnails, five a second, and says moving, still or cannot-tell."""
+
+    def see(self, thumbnail: Thumbnail, at_s: float) -> str: ...
+
+
+class Ours:
+    def __init__(self) -> None:
+        self.witness = MotionWitness()
+
+    def see(self, thumbnail: Thumbnail, at_s: float) -> str:
+        return self.witness.see(thumbnail, at_s).state
+
+
+class PhaseCorrelation:
+    """The shift of the whole picture from one thumbnail to the next, the median of 3 s against a threshold."""
+
+    moving_px = 0.5
+    _window = cv2.createHanningWindow((WIDTH, HEIGHT), cv2.CV_32F)
+
+    def __init__(self) -> None:
+        self.last: Any = None
+        self.shifts: list[float] = []
+
+    def see(self, thumbnail: Thumbnail, at_s: float) -> str:
+        now = thumbnail.astype(np.float32)
+        last, self.last = self.last, now
+        if last is not None:
+            (x, y), _ = cv2.phaseCorrelate(last, now, self._window)
+            self.shifts = [*self.shifts[-13:], float(np.hypot(x, y))]
+        if len(self.shifts) < 14:
+            return "cannot-tell"
+        return "moving" if statistics.median(self.shifts) > self.moving_px else "still"
+
+
+class SparseFlow:
+    """Corners followed by Lucas-Kanade, one similarity by RANSAC: how far the picture's corners go, median of 3 s."""
+
+    moving_px, fewest = 0.6, 8
+    corners = np.array([[0, 0], [WIDTH, 0], [0, HEIGHT], [WIDTH, HEIGHT]], np.float32)
+
+    def __init__(self) -> None:
+        self.last: Any = None
+        self.moved: list[float] = []
+
+    def see(self, thumbnail: Thumbnail, at_s: float) -> str:
+        last, self.last = self.last, thumbnail
+        if last is not None:
+            self.moved = [*self.moved[-13:], self._between(last, thumbnail)]
+        known = [each for each in self.moved if np.isfinite(each)]
+        if len(self.moved) < 14 or len(known) < 7:
+            return "cannot-tell"
+        return "moving" if statistics.median(known) > self.moving_px else "still"
+
+    def _between(self, last: Thumbnail, now: Thumbnail) -> float:
+        points = cv2.goodFeaturesToTrack(last, 80, 0.01, 7)
+        if points is None or len(points) < self.fewest:
+            return float("nan")
+        found, status, _ = cv2.calcOpticalFlowPyrLK(last, now, points, None, winSize=(11, 11), maxLevel=2)
+        kept = status[:, 0] > 0
+        if kept.sum() < self.fewest:
+            return float("nan")
+        model, _ = cv2.estimateAffinePartial2D(points[kept, 0], found[kept, 0], ransacReprojThreshold=0.5)
+        if model is None:
+            return float("nan")
+        away = self.corners @ model[:, :2].T + model[:, 2] - self.corners
+        return float(np.sqrt(np.square(away).sum(1).mean()))
+
+
+TELLERS: dict[str, Callable[[], Teller]] = {
+    "witness": Ours,
+    "sparse flow": SparseFlow,
+    "phase correlation": PhaseCorrelation,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="all where none is named")
+    parser.add_argument("--each", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=2026)
+    parser.add_argument("--hours", type=float, default=24.0)
+    parser.add_argument("--json", type=Path, help="write what was measured here too")
+    options = parser.parse_args()
+    cv2.setNumThreads(1)
+    found: dict[str, Any] = {}
+    for part in options.parts or PARTS:
+        print(f"\n## {part}", flush=True)
+        found[part] = {
+            "accuracy": lambda: accuracy(options.each, options.seed),
+            "clips": clips,
+            "alarms": lambda: alarms(options.hours, options.seed),
+            "cost": cost,
+        }[part]()
+    if options.json:
+        before = json.loads(options.json.read_text()) if options.json.is_file() else {}
+        options.json.write_text(json.dumps({**before, **found}, indent=1) + "\n")
+
+
+# ---- accuracy
+
+
+def said_after(teller: Teller, shown: list[Timed], seconds: float = SECONDS) -> tuple[str, float | None]:
+    """What it says of the first `seconds`, and after how many seconds it first said moving or still."""
+    said, first = "cannot-tell", None
+    for at_s, small in shown:
+        if at_s > seconds - 0.01:
+            break
+        said = teller.see(small, at_s)
+        first = at_s if first is None and said != "cannot-tell" else first
+    return said, first
+
+
+def accuracy(each: int, seed: int) -> dict[str, Any]:
+    counts: dict[str, dict[str, Counter[str]]] = {name: defaultdict(Counter) for name in TELLERS}
+    truths: dict[str, str] = {}
+    firsts = []
+    for feed in [*motion_scenes.feeds(each, seed), *motion_scenes.dark(max(1, each // 2), seed)]:
+        shown = [(at_s, thumbnail(picture)) for at_s, picture in feed.pictures(SECONDS)]
+        truths[feed.kind] = feed.truth
+        for name, make in TELLERS.items():
+            said, first = said_after(make(), shown)
+            counts[name][feed.kind][said] += 1
+            if name == "witness" and first is not None:
+                firsts.append(first)
+    rows = {}
+    for name, kinds in counts.items():
+        lit = {kind: said for kind, said in kinds.items() if not kind.startswith(("dark", "little"))}
+        right = sum(said[truths[kind]] for kind, said in lit.items())
+        wrong = sum(said["moving" if truths[kind] == "still" else "still"] for kind, said in kinds.items())
+        total = sum(sum(said.values()) for said in lit.values())
+        rows[name] = {
+            "right": right,
+            "feeds": total,
+            "share": round(right / total, 4),
+            "opposite": wrong,
+            "kinds": {kind: dict(said) for kind, said in kinds.items()},
+        }
+        print(f"{name}: {right} of {total} right after {SECONDS:g} s ({right / total:.1%}), {wrong} the opposite")
+        for kind, said in kinds.items():
+            print(f"  {kind} ({truths[kind]}): {dict(said)}")
+    if firsts:
+        print(f"time to verdict: median {statistics.median(firsts):.1f} s, longest {max(firsts):.1f} s")
+        rows["witness"]["seconds_to_verdict"] = {"median": statistics.median(firsts), "max": max(firsts)}
+    return rows
+
+
+# ---- clips
+
+CLIPS = {
+    "samples/bodycam/clip.mp4": "moving",
+    "samples/dashcam/clip.mp4": "moving",
+    "samples/road/clip.mp4": "moving",
+    "samples/office/clip.mp4": "still",
+    "../shared/eval/clips/03_fixed_street_crowd.mp4": "still",
+    "../shared/eval/clips/04_handheld_street_people.avi": "moving",
+    "../shared/eval/clips/05_dashcam_highway_faceless.mp4": "moving",
+    "../shared/eval/clips/06_indoor_corridor_camera.mp4": "still",
+    "../shared/eval/clips/08_fixed_indoor_backs_no_face.mp4": "still",
+    "../shared/eval/clips/01_incar_talking_head.mp4": "in a vehicle",
+}
+
+
+def read(path: Path) -> Iterator[Timed]:
+    with av.open(str(path)) as container:
+        stream, due = container.streams.video[0], 0.0
+        for number, frame in enumerate(container.decode(stream)):
+            at_s = float(number / stream.average_rate)
+            if at_s + 1e-6 >= due:
+                due += 0.2
+                yield at_s, thumbnail(frame.to_ndarray(format="bgr24"))
+
+
+def clips() -> dict[str, Any]:
+    """Every stretch of 3 s of every clip, one second apart."""
+    rows = {}
+    for name, truth in CLIPS.items():
+        path = ROOT / name
+        if not path.is_file():
+            print(f"{name}: absent, left out")
+            continue
+        shown = list(read(path))
+        rows[path.name if "shared" in name else name] = row = {"truth": truth}
+        for teller, make in TELLERS.items():
+            said: Counter[str] = Counter()
+            for start in range(0, max(1, len(shown) - 14), 5):
+                stretch = shown[start : start + 16]
+                said[said_after(make(), [(at - stretch[0][0], small) for at, small in stretch], 3.3)[0]] += 1
+            row[teller] = dict(said)
+        print(f"{name} ({truth}): " + "; ".join(f"{teller} {row[teller]}" for teller in TELLERS))
+    return rows
+
+
+# ---- false alarms
+
+
+def alarms(hours: float, seed: int) -> dict[str, Any]:
+    """A day of a fixed camera: a new place every hour. An alarm is a change to `moving`; the same one, going on, is
+    counted once."""
+    said: Counter[str] = Counter()
+    raised, places = [], max(1, round(hours))
+    for place in range(places):
+        if place:
+            print(f"{place / places * hours:.1f} h shown, {len(raised)} alarms", flush=True)
+        witness, was = MotionWitness(), ""
+        for at_s, small in FixedDay(seed * 1000 + place).pictures(hours / places * 3600):
+            state = witness.see(small, at_s).state
+            said[state] += 1
+            if state == "moving" and was != "moving":
+                raised.append((place, round(at_s, 1)))
+            was = state
+    # Exact Poisson bound: for no alarm in the time shown, 3.0 in it are excluded at 95 %.
+    bound = {0: 3.0, 1: 4.74, 2: 6.3, 3: 7.75}.get(len(raised), len(raised) + 2 * np.sqrt(len(raised)) + 2)
+    per_day = len(raised) / hours * 24
+    print(f"{len(raised)} alarms in {hours:g} h: {per_day:.2g} a day, below {bound / hours * 24:.2g} at 95 %")
+    print(f"{dict(said)}; raised at (place, second): {raised[:20]}")
+    return {
+        "hours": hours,
+        "alarms": len(raised),
+        "per_day": per_day,
+        "per_day_below_95": float(bound / hours * 24),
+        "samples": dict(said),
+    }
+
+
+# ---- cost
+
+
+def cost() -> dict[str, Any]:
+    rng = np.random.default_rng(0)
+    wide = cv2.resize(rng.integers(0, 255, (300, 520, 3), np.uint8), (2080, 1200), interpolation=cv2.INTER_CUBIC)
+    places = zip(range(0, 160, 10), range(0, 112, 7), strict=True)
+    frames = [np.ascontiguousarray(wide[y : y + 1080, x : x + 1920]) for x, y in places]
+    watch = Watch(Context("bench", Facts.parse({"capture": {"mount": "fixed"}})), Camera(), 1.0)
+    times: dict[str, list[float]] = {"thumbnail": [], "sampled frame": [], "skipped frame": []}
+    tellers = {name: make() for name, make in TELLERS.items()}
+    times |= {name: [] for name in tellers}
+    for number in range(400):
+        picture = frames[number % len(frames)]
+        picture[::200, ::200] = number % 251  # so that it is no loop
+        rng.integers(0, 255, 4_000_000, np.uint8)  # what a pipeline does between two samples: the frame is out of cache
+        at_s = number * 0.21
+        times["sampled frame"].append(_us(lambda picture=picture, at_s=at_s: watch.sample(picture, at_s)))
+        small = thumbnail(picture)
+        times["thumbnail"].append(_us(lambda picture=picture: thumbnail(picture)))
+        for name, teller in tellers.items():
+            times[name].append(_us(lambda t=teller, small=small, at_s=at_s: t.see(small, at_s)))
+        watch.clip_s = at_s
+        watch.leave(picture)
+        watch.clip_s = at_s + 0.03
+        times["skipped frame"].append(_us(lambda picture=picture: watch.leave(picture)))
+    found = {}
+    for name, each in times.items():
+        found[name] = {
+            "p50_us": round(float(np.percentile(each[40:], 50)), 1),
+            "p95_us": round(float(np.percentile(each[40:], 95)), 1),
+        }
+        print(f"{name}: p50 {found[name]['p50_us']} us, p95 {found[name]['p95_us']} us")
+    return found
+
+
+def _us(call: Callable[[], object]) -> float:
+    start = time.perf_counter_ns()
+    call()
+    return (time.perf_counter_ns() - start) / 1000
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+"""One thing that was looked for: what the source declares, what was seen, and how the two stand to each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from guard.facts import Facts, format_instant
+from guard.facts.attributes import Value
+
+__all__ = ["Finding", "Standing", "declared_of", "in_words", "merged", "several_in_words"]
+
+Standing = Literal["agrees", "contradicted", "cannot-tell"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Declared against seen.
+
+    Attributes:
+        name: a fact of the vocabulary, or a setting of the source such as ``camera.size``.
+        declared: as in JSON: a value, None where unknown, ``{"any_of": [...]}`` for several.
+        seen: every value that was seen or that fits what was seen; empty where nothing was.
+        verdict: ``agrees``, ``contradicted`` or ``cannot-tell``.
+        confidence: how much of the evidence supports the verdict, 0 to 1.
+        evidence: the measurement in words.
+    """
+
+    name: str
+    declared: Any
+    seen: tuple[Value, ...]
+    verdict: Standing
+    confidence: float
+    evidence: str
+
+    @classmethod
+    def compared(cls, facts: Facts, name: str, seen: tuple[Value, ...], confidence: float, evidence: str) -> Finding:
+        """The fact `name` against what was seen of it.
+
+        An unknown fact is contradicted by nothing, and nothing agrees with it: it could be anything already.
+        """
+        known = facts.known(name)
+        if known is None and name == "place.country" and facts.known("place.subdivision") is not None:
+            known = facts.could_be(name)
+        verdict: Standing = "cannot-tell"
+        if seen and known is not None:
+            verdict = "agrees" if known & set(seen) else "contradicted"
+        return cls(name, declared_of(facts, name), seen, verdict, confidence, evidence)
+
+    @property
+    def widens(self) -> bool:
+        """Whether what was seen is possible beside what was declared: it contradicts it, or lies across a border."""
+        if self.verdict == "contradicted":
+            return True
+        return self.verdict == "cannot-tell" and self.name.startswith("place.") and len(self.seen) > 1
+
+    @property
+    def consequence(self) -> str:
+        """What follows for the source, in words."""
+        if self.name in ("seal", "manifest"):
+            if self.verdict == "contradicted":
+                return "the facts of its taking are unknown"
+            return "bound by both contexts" if (self.name, self.verdict) == ("seal", "agrees") else "as declared"
+        if self.name.startswith(("camera.", "feed")):
+            return "its frames cannot be judged" if self.verdict == "contradicted" else "none"
+        if not self.widens or self.declared is None:
+            return "as declared" if self.declared is not None else "unknown stays unknown"
+        return f"judged as {in_words(self.declared)} or {several_in_words(self.seen)}"
+
+    @property
+    def line(self) -> str:
+        """``capture.mount: declared fixed, seen vehicle or handheld (evidence)``."""
+        return f"{self.name}: declared {in_words(self.declared)}, seen {several_in_words(self.seen)} ({self.evidence})"
+
+    def to_json(self) -> dict[str, Any]:
+        """One of the ``attributes`` of ``guard.source-check/1``."""
+        return {
+            "name": self.name,
+            "declared": self.declared,
+            "seen": [plain(value) for value in self.seen],
+            "verdict": self.verdict,
+            "confidence": self.confidence,
+            "evidence": self.evidence,
+        }
+
+
+def merged(findings: Iterable[Finding]) -> list[Finding]:
+    """One finding a name: what contradicts outweighs what agrees, and that what cannot tell."""
+    rank = {"contradicted": 2, "agrees": 1, "cannot-tell": 0}
+    found: dict[str, Finding] = {}
+    for each in findings:
+        other = found.get(each.name)
+        if other is None:
+            found[each.name] = each
+            continue
+        first, second = sorted((other, each), key=lambda one: -rank[one.verdict])
+        same = first.verdict == second.verdict
+        found[each.name] = Finding(
+            first.name,
+            first.declared,
+            tuple(dict.fromkeys((*first.seen, *second.seen))) if same else first.seen,
+            first.verdict,
+            max(first.confidence, second.confidence) if same else first.confidence,
+            f"{first.evidence}; {second.evidence}",
+        )
+    return list(found.values())
+
+
+def declared_of(facts: Facts, name: str) -> Any:
+    """What the facts say of `name`, as in JSON."""
+    found: Any = facts.to_json()
+    for step in name.split("."):
+        found = found[step]
+    return found
+
+
+def plain(value: Value) -> Any:
+    """A value as in JSON."""
+    return format_instant(value) if isinstance(value, datetime) else value
+
+
+def in_words(declared: Any) -> str:
+    """A declared value for people."""
+    if declared is None:
+        return "unknown"
+    if isinstance(declared, dict):
+        return several_in_words(declared["any_of"])
+    return str(declared)
+
+
+def several_in_words(values: Any) -> str:
+    """Several possible values for people."""
+    return " or ".join(str(plain(value)) for value in values) or "nothing"

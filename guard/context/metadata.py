@@ -1,0 +1,142 @@
+"""What a file says of itself: make, model, when and where it was recorded, as far as FFmpeg reads it.
+
+Whoever edits a file can write anything here, so what it says can widen a fact and never narrow one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from guard._imports import native
+from guard.errors import SourceError
+
+with native("av"):
+    import av
+
+__all__ = ["FileSays", "parse_location", "read_metadata", "stated_by"]
+
+_MAKE = ("make", "com.apple.quicktime.make", "com.android.manufacturer")
+_MODEL = ("model", "com.apple.quicktime.model", "com.android.model")
+_PLACE = ("location", "location-eng", "com.apple.quicktime.location.iso6709")
+_WHEN = ("com.apple.quicktime.creationdate", "creation_time")
+_OTHER = ("handler_name", "encoder", "firmware")
+_NEVER_SET = datetime(1980, 1, 1, tzinfo=UTC)
+_ISO_6709 = re.compile(r"([+-]\d{2,6}(?:\.\d+)?)([+-]\d{3,7}(?:\.\d+)?)(?=[+\-/C]|$)")
+
+
+@dataclass(frozen=True, slots=True)
+class FileSays:
+    """The statements of one file; None and empty where it makes none.
+
+    Attributes:
+        make, model: of the device.
+        created: when it was recorded, in UTC; a stamp without a zone and one of a clock that was never set are none.
+        location: latitude and longitude in degrees, north and east positive.
+        tags: make, model, handlers and encoders, as they stand in the file.
+        size: width and height in pixels; `fps` frames a second.
+    """
+
+    make: str | None = None
+    model: str | None = None
+    created: datetime | None = None
+    location: tuple[float, float] | None = None
+    tags: tuple[str, ...] = ()
+    size: tuple[int, int] | None = None
+    fps: float | None = None
+
+
+def read_metadata(path: Path) -> FileSays:
+    """Reads the container and its streams, no pictures. Raises `SourceError` where it is no video."""
+    try:
+        # "file:" keeps FFmpeg from reading a name like "concat:..." as an address.
+        with av.open(f"file:{path}", mode="r") as container:
+            if not container.streams.video:
+                raise SourceError("there is no video in the clip", where=str(path), mend="give a video")
+            return stated_by(container)
+    except (av.FFmpegError, OSError) as error:
+        said = getattr(error, "strerror", None) or str(error)
+        raise SourceError("the clip cannot be opened", where=str(path), mend=said) from None
+
+
+def stated_by(container: Any) -> FileSays:
+    """As `read_metadata`, of an open container that holds video."""
+    video = container.streams.video[0]
+    tables = [_lower(container.metadata), *(_lower(stream.metadata) for stream in container.streams)]
+    rate = video.average_rate or video.guessed_rate
+    return FileSays(
+        make=_first(tables, _MAKE),
+        model=_first(tables, _MODEL),
+        created=next(_instants(tables), None),
+        location=next(_places(tables), None),
+        tags=tuple(dict.fromkeys(_all(tables, (*_MAKE, *_MODEL, *_OTHER)))),
+        size=(video.width, video.height),
+        fps=None if rate is None else float(rate),
+    )
+
+
+def parse_location(text: str) -> tuple[float, float] | None:
+    """Latitude and longitude of an ISO 6709 string such as ``+48.8577+002.2950+035/``; None where it is none.
+
+    Whole degrees with decimals, degrees and minutes, and degrees, minutes and seconds (ISO 6709:2022, annex H).
+    """
+    found = _ISO_6709.match(text.strip())
+    if found is None:
+        return None
+    latitude, longitude = (_degrees(part, whole) for part, whole in zip(found.groups(), (2, 3), strict=True))
+    if latitude is None or longitude is None or abs(latitude) > 90 or abs(longitude) > 180:
+        return None
+    if latitude == 0 == longitude:
+        return None  # what a receiver without a fix writes
+    return latitude, longitude
+
+
+def _degrees(text: str, whole: int) -> float | None:
+    sign, digits, rest = text[0], text[1:].partition(".")[0], text[1:].partition(".")[2]
+    last = f".{rest}" if rest else ""
+    if len(digits) == whole:
+        value = float(digits + last)
+    elif len(digits) == whole + 2:
+        value = float(digits[:whole]) + float(digits[whole:] + last) / 60
+    elif len(digits) == whole + 4:
+        value = float(digits[:whole]) + float(digits[whole : whole + 2]) / 60 + float(digits[whole + 2 :] + last) / 3600
+    else:
+        return None
+    return -value if sign == "-" else value
+
+
+def _lower(table: Mapping[str, str]) -> dict[str, str]:
+    return {key.lower(): value for key, value in table.items()}
+
+
+def _all(tables: list[dict[str, str]], keys: tuple[str, ...]) -> Iterator[str]:
+    for key in keys:
+        for table in tables:
+            if table.get(key, "").strip():
+                yield table[key].strip()
+
+
+def _first(tables: list[dict[str, str]], keys: tuple[str, ...]) -> str | None:
+    return next(_all(tables, keys), None)
+
+
+def _instants(tables: list[dict[str, str]]) -> Iterator[datetime]:
+    for text in _all(tables, _WHEN):
+        try:
+            # A newer FFmpeg joins a key that stands twice: "2026-...Z;2026-...Z".
+            instant = datetime.fromisoformat(text.partition(";")[0])
+        except ValueError:
+            continue
+        if instant.tzinfo is not None and instant > _NEVER_SET:
+            yield instant.astimezone(UTC)
+
+
+def _places(tables: list[dict[str, str]]) -> Iterator[tuple[float, float]]:
+    for text in _all(tables, _PLACE):
+        found = parse_location(text)
+        if found is not None:
+            yield found

@@ -1,0 +1,95 @@
+"""What a file says of itself against what its source declares."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from guard.context.camera import Camera
+from guard.context.finding import Finding, merged
+from guard.context.makers import find
+from guard.context.standing import Context
+from guard.errors import ConfigError
+from guard.facts import format_instant
+
+if TYPE_CHECKING:
+    from guard.clock import Reading
+    from guard.context.metadata import FileSays
+
+__all__ = ["camera_findings", "file_findings"]
+
+_SAME_RECORDING: Final = timedelta(days=1)
+_SURE: Final = {"published": 0.8, "name": 0.5}
+"""How much a statement weighs: anybody can write into a file, and names of products are an assumption."""
+
+
+def file_findings(context: Context, says: FileSays, now: Reading) -> list[Finding]:
+    """Everything that the file states of facts: mount, time, place, timing."""
+    found = [*_mount(context, says), *_captured(context, says, now), *_place(context, says)]
+    return merged(found)
+
+
+def camera_findings(camera: Camera, size: tuple[int, int] | None, fps: float | None) -> list[Finding]:
+    """Size and rate as declared under ``camera`` against those of the file."""
+    found = []
+    if camera.size is not None and size is not None:
+        shown = f"{size[0]}x{size[1]}"
+        declared = f"{camera.size[0]}x{camera.size[1]}"
+        verdict = "agrees" if size == camera.size else "contradicted"
+        found.append(Finding("camera.size", declared, (shown,), verdict, 1.0, "the size of its pictures"))  # type: ignore[arg-type]
+    if camera.fps is not None and fps is not None:
+        verdict = "agrees" if camera.fps / 2 <= fps <= camera.fps * 1.5 else "contradicted"
+        found.append(Finding("camera.fps", camera.fps, (round(fps, 3),), verdict, 1.0, "the rate in its header"))  # type: ignore[arg-type]
+    return found
+
+
+def _mount(context: Context, says: FileSays) -> list[Finding]:
+    maker = find(says.tags)
+    if maker is None:
+        return []
+    evidence = f"the file names {maker.name} ({', '.join(says.tags[:3])})"
+    return [Finding.compared(context.declared, "capture.mount", maker.mounts, _SURE[maker.sure], evidence)]
+
+
+def _captured(context: Context, says: FileSays, now: Reading) -> list[Finding]:
+    created = says.created
+    if created is None:
+        return []
+    evidence = f"the file says that it was recorded at {format_instant(created)}"
+    found = Finding.compared(context.declared, "capture.at", (created,), 0.8, evidence)
+    declared = [each for each in context.declared.known("capture.at") or () if isinstance(each, datetime)]
+    if any(abs(each - created) <= _SAME_RECORDING for each in declared):
+        found = Finding(found.name, found.declared, found.seen, "agrees", found.confidence, evidence)
+    timing = context.facts(int(created.timestamp() * 1e9), now)
+    if timing is not context.effective:
+        seen = ("real_time", "near_real_time")
+        return [found, Finding.compared(context.declared, "use.timing", seen, 0.8, evidence)]
+    return [found]
+
+
+def _place(context: Context, says: FileSays) -> list[Finding]:
+    """Both sides of a border count: what is within reach of the point is possible beside what is declared."""
+    if says.location is None:
+        return []
+    from guard.context.whereabouts import whereabouts
+
+    at = f"the file says {says.location[0]:.3f}, {says.location[1]:.3f}"
+    facts = context.declared
+    try:
+        found = whereabouts(*says.location)
+    except ConfigError as error:
+        return [Finding.compared(facts, "place.country", (), 0.0, f"{at}; {error}")]
+    if found is None:
+        return [Finding.compared(facts, "place.country", (), 0.0, f"{at}, far from every town")]
+    evidence = f"{at}, {found.km:g} km from {found.near}"
+    rows = [Finding.compared(facts, "place.country", found.countries, 0.8, evidence)]
+    if found.subdivisions:
+        rows.append(Finding.compared(facts, "place.subdivision", found.subdivisions, 0.8, evidence))
+    return [_both_sides(row) for row in rows]
+
+
+def _both_sides(row: Finding) -> Finding:
+    """Near a border a declared side is possible and so is the other."""
+    if row.verdict != "agrees" or len(row.seen) == 1:
+        return row
+    return Finding(row.name, row.declared, row.seen, "cannot-tell", row.confidence, f"{row.evidence}, near a border")

@@ -1,0 +1,114 @@
+"""A source against a clip of it: what is declared, and what the file and its pictures show."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import closing
+from itertools import takewhile
+from typing import TYPE_CHECKING, Any
+
+from guard.context.finding import Finding, merged
+from guard.context.manifest import manifest_finding
+from guard.context.seal import bind
+from guard.context.statements import camera_findings, file_findings
+from guard.context.watch import mount_finding
+from guard.errors import SourceError
+from guard.replay.clip import BrokeOff, Clip
+
+if TYPE_CHECKING:
+    from guard.source import Source
+    from guard.vision.motion import Motion
+
+__all__ = ["SECONDS", "begin", "check_source", "found_so_far", "to_json"]
+
+SECONDS = 120.0
+"""How much of a clip is looked at: forty times what a verdict on its mount takes."""
+
+_ALWAYS = ("capture.mount", "capture.at", "place.country", "place.subdivision", "use.timing")
+
+
+def begin(clip: Clip, source: Source) -> None:
+    """What is known before the first frame: whether the clip is live, and what its file states."""
+    context = source.context
+    context.live = context.live or clip.live
+    says = getattr(clip, "says", None)
+    if says is not None:
+        context.saw(*file_findings(context, says, source.guard.clock.now()))
+        context.saw(*camera_findings(source.camera, says.size, says.fps))
+        path = getattr(clip, "path", None)
+        if path is not None:
+            context.saw(bind(context, path, source.guard.config.attestation))
+            manifest = manifest_finding(context, path)
+            if manifest is not None:
+                context.saw(manifest)
+    if context.live:
+        seen = ("real_time", "near_real_time")
+        context.saw(Finding.compared(context.declared, "use.timing", seen, 1.0, "its pictures are taken now"))
+
+
+def found_so_far(source: Source) -> list[Finding]:
+    """A finding for each attribute that is looked for, whether something was seen of it or not."""
+    context = source.context
+    found = dict(context.findings)
+    if "capture.mount" not in found:
+        found["capture.mount"] = mount_finding(context, source.watch.motion)
+    for name in _ALWAYS:
+        if name not in found:
+            found[name] = Finding.compared(context.declared, name, (), 0.0, "nothing says")
+    return [found[name] for name in (*_ALWAYS, *(other for other in found if other not in _ALWAYS))]
+
+
+def check_source(clip: Clip, source: Source) -> list[Finding]:
+    """Looks at the first `SECONDS` of an open clip, which is closed afterwards. Raises `SourceError` where there is no
+    frame; a clip that breaks off is judged by what came."""
+    faults: Counter[str] = Counter()
+    frames, motion = 0, source.watch.motion
+    with closing(clip):
+        begin(clip, source)
+        stated = source.context.findings.get("capture.mount")
+        try:
+            for frame in takewhile(lambda each: each.seconds <= SECONDS, clip.frames()):
+                frames += 1
+                source.watch.clip_s = frame.seconds
+                fault = source.watch.enter(frame.image, frame.captured)
+                source.watch.leave(frame.image)
+                motion = _weightier(motion, source.watch.motion)
+                if fault is not None:
+                    faults[_kind(fault)] += 1
+        except BrokeOff as error:
+            if not frames:
+                raise
+            faults[f"the clip broke off: {error}"] += 1
+    if not frames:
+        raise SourceError("the clip gives no frame", where=clip.name, mend="give a video or a folder of pictures")
+    shown = mount_finding(source.context, motion)
+    mount = merged([shown] if stated is None else [shown, stated])
+    source.context.saw(*mount, _feed(faults, frames))
+    return [*mount, *(each for each in found_so_far(source) if each.name != "capture.mount")]
+
+
+def _weightier(one: Motion, other: Motion) -> Motion:
+    """A camera that moved at any time is no fixed one; one that once stood still may still be."""
+    rank = ("cannot-tell", "still", "moving")
+    return other if rank.index(other.state) >= rank.index(one.state) else one
+
+
+def _feed(faults: Counter[str], frames: int) -> Finding:
+    if not faults:
+        return Finding("feed", None, (), "agrees", 1.0, f"nothing wrong in {frames} frames")
+    evidence = "; ".join(f"{count} of {frames} frames: {what}" for what, count in faults.most_common())
+    return Finding("feed", None, tuple(faults), "contradicted", 1.0, evidence)
+
+
+def _kind(fault: str) -> str:
+    """The fault without its measure, which differs from frame to frame."""
+    return fault.partition(":")[0].partition(", by")[0]
+
+
+def to_json(source: Source, findings: list[Finding]) -> dict[str, Any]:
+    """The object ``guard.source-check/1``."""
+    return {
+        "schema": "guard.source-check/1",
+        "source": source.id,
+        "attributes": [finding.to_json() for finding in findings],
+    }
