@@ -16,6 +16,7 @@ import base64
 import contextlib
 import json
 import os
+import platform
 import socket
 import subprocess
 import sys
@@ -323,7 +324,13 @@ def main() -> None:
     if arguments.realtime:
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
     with tempfile.TemporaryDirectory() as folder:
-        result = measure(Path(folder), arguments.seconds, arguments.rate)
+        result = {
+            "schema": "guard.bench-gateway/1",
+            "machine": {"system": platform.platform(), "cores": os.cpu_count(), "python": platform.python_version()},
+            "bytes": BYTES,
+            "realtime": arguments.realtime,
+            **measure(Path(folder), arguments.seconds, arguments.rate),
+        }
     arguments.out.mkdir(parents=True, exist_ok=True)
     (arguments.out / "gateway.json").write_text(json.dumps(result, indent=1) + "\n")
 

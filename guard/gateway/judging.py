@@ -24,6 +24,7 @@ from guard.integrations.judging import attempt
 from guard.source import Source
 
 if TYPE_CHECKING:
+    from guard.approvals import Approval
     from guard.gate import Call
 
 __all__ = ["Judge", "Released"]
@@ -43,11 +44,13 @@ class Released:
         decision: ``allow``, ``redact``, or ``untouched`` for one that is no guarded call and has no record.
         body: what may go out.
         record: the id of its record.
+        approval: what the release covers while it is sent, should the HTTP client of this process be guarded too.
     """
 
     decision: Literal["allow", "redact", "untouched"]
     body: bytes
     record: str | None = None
+    approval: Approval | None = None
 
 
 class _Ticket:
@@ -178,7 +181,7 @@ class Judge:
         if not ticket.release():
             raise Refused.by(call.withdraw(self._too_late), kind="deadline")
         redacted = call.decision is not None and call.decision.verdict is Verdict.REDACT
-        return Released("redact" if redacted else "allow", body, call.id)
+        return Released("redact" if redacted else "allow", body, call.id, call.approval(sealed=True))
 
 
 def _translated(received: Received, upstream: Upstream) -> tuple[Asked, str | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Iterable
+from contextlib import nullcontext
 
 import aiohttp
 from multidict import CIMultiDict
@@ -71,7 +72,8 @@ class Proxy:
         if released.record is not None:
             said[RECORD_HEADER] = released.record
         try:
-            answer = await self._send(received, upstream, released)
+            with released.approval or nullcontext():
+                answer = await self._send(received, upstream, released)
         except (aiohttp.ClientError, OSError) as error:
             self._metrics.upstream_failed(upstream.shape)
             log.warning("upstream %s did not answer: %s: %s", upstream.match, type(error).__name__, error)
@@ -91,10 +93,9 @@ class Proxy:
         if self._session is None or upstream.url is None:
             raise RuntimeError("there is nowhere to forward to")
         headers: CIMultiDict[str] = CIMultiDict()
-        dropped = self._dropped | _named_by_connection(received)
         for name, value in received.headers:
             text = name.decode("latin-1")
-            if text not in dropped and not (text == "host" and upstream.match.startswith("/")):
+            if text not in self._dropped and not (text == "host" and upstream.match.startswith("/")):
                 headers.add(text, value.decode("latin-1"))
         if released.body or received.method not in ("GET", "HEAD"):
             headers["content-length"] = str(len(released.body))
@@ -106,13 +107,6 @@ class Proxy:
             headers=headers,
             allow_redirects=False,
         )
-
-
-def _named_by_connection(received: Received) -> frozenset[str]:
-    """Further headers that are for the next hop only: the client's `Connection` lists them."""
-    found = b",".join(value for name, value in received.headers if name == b"connection")
-    named = frozenset(part.strip().lower() for part in found.decode("latin-1").split(","))
-    return named - {"host", "authorization", "content-type"}
 
 
 async def _chunks(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:

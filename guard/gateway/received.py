@@ -21,6 +21,7 @@ _ESCAPED = re.compile(r"%([0-9A-Fa-f]{2})?")
 _NEEDS_NO_ESCAPE = re.compile(r"[A-Za-z0-9._~/\\-]")
 _ONCE = ("host", "content-type", "content-length", "content-encoding", "x-amz-target", "x-envoy-auth-partial-body")
 _OVERRIDES = ("x-http-method-override", "x-http-method", "x-method-override", "x-original-url", "x-rewrite-url")
+_CONNECTION = frozenset({"", "close", "keep-alive", "te"})
 _METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 
 
@@ -76,6 +77,9 @@ def unreadable(method: str, headers: Headers) -> str | None:
             return f"the header {name} would make another request of it"
     if values(headers, "upgrade"):
         return "a connection that changes its protocol cannot be judged"
+    named = {name.strip().lower() for value in values(headers, "connection") for name in value.split(",")}
+    if not named <= _CONNECTION:
+        return "its header connection would take other headers out of it on the way"
     if values(headers, "content-encoding") not in ([], ["identity"]):
         return "a compressed body cannot be looked at"
     if values(headers, "x-envoy-auth-partial-body") not in ([], ["false"]):

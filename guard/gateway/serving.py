@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from guard.config import GatewayConfig, Listener
 from guard.errors import ConfigError, GuardError
@@ -24,7 +23,7 @@ from guard.gateway.checking import answer_check
 from guard.gateway.door import Door, Limits
 from guard.gateway.judging import Judge
 from guard.gateway.metrics import Metrics
-from guard.gateway.naming import certificate_names
+from guard.gateway.protocol import Protocol
 from guard.gateway.proxying import Proxy
 from guard.gateway.status import Health, status_app
 from guard.guard import Guard
@@ -35,16 +34,6 @@ log = logging.getLogger("guard.gateway")
 
 MOST_CONNECTIONS = 1024
 STOP_S = 10
-
-
-class _Protocol(HttpToolsProtocol):
-    """Hands the names of the verified client certificate on: ASGI servers do not tell them by themselves."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        tls = transport.get_extra_info("ssl_object")
-        names = () if tls is None else certificate_names(tls.getpeercert())
-        self.app_state = {**self.app_state, "certificate_names": names}
 
 
 class _Server(uvicorn.Server):
@@ -139,7 +128,7 @@ class Gateway:
     def _settings(self, listener: Listener) -> uvicorn.Config:
         settings = uvicorn.Config(
             self._app(listener),
-            http=_Protocol,
+            http=Protocol,
             ws="none",
             lifespan="off",
             log_config=None,

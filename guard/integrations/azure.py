@@ -70,8 +70,7 @@ def _call_of(request: Any, contents: bytes | None = None) -> _Call | None:
         content = None if azure_face.is_told_by_address(url.path) else _read(call, found, contents)
         service = service_of(host, "") or None
         query = azure_face.query_of(url.query) if url.query else {}
-        method = request.headers.get("X-HTTP-Method-Override") or request.method
-        operation = azure.translate(method, host, url.path, query, content, service=service)
+        operation = azure.translate(_method_of(request), host, url.path, query, content, service=service)
         if operation is not None and call.body.unread is not None:
             operation.opaque = [*operation.opaque, call.body.unread]
     except Exception as error:  # noqa: BLE001 - whatever is wrong with a call, it must not pass unread
@@ -79,6 +78,12 @@ def _call_of(request: Any, contents: bytes | None = None) -> _Call | None:
         operation = Operation(f"{found} request", found, ("identify",), broken=why)
     call.operation = operation
     return call
+
+
+def _method_of(request: Any) -> str:
+    """The method as a server may take it; one that only reads carries no body."""
+    method = str(request.headers.get("X-HTTP-Method-Override") or request.method).upper()
+    return "POST" if method in ("GET", "HEAD", "OPTIONS") and any(_data_of(request)) else method
 
 
 def _read(call: _Call, service: str, contents: bytes | None) -> Any:

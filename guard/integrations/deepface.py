@@ -47,10 +47,10 @@ def _stream(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _analyze(original: Callable[..., Any]) -> Callable[..., Any]:
-    def analyze(img_path: Any, actions: Any = tuple(_READS), *args: Any, **kwargs: Any) -> Any:
-        read = _actions_of(actions)
+    def analyze(img_path: Any, *args: Any, **kwargs: Any) -> Any:
+        read = _actions_of(kwargs.get("actions", args[0] if args else tuple(_READS)))
         with judging("deepface.analyze", read[:1], img_path, read[1:]) as img_path:
-            return original(img_path, actions, *args, **kwargs)
+            return original(img_path, *args, **kwargs)
 
     return analyze
 

@@ -214,6 +214,10 @@ def _only_reads(request: Request) -> bool:
     return _OVERRIDES.isdisjoint(request.headers)
 
 
+def _method(request: Request) -> str:
+    return "POST" if request.method in _READING and not _only_reads(request) else request.method
+
+
 def _rekognition(request: Request, place: Place, body: Body) -> Operation | None:
     operation = rekognition.operation_of(request.headers.get("x-amz-target", ""))
     if operation is None and _only_reads(request):
@@ -239,14 +243,14 @@ def _bedrock(request: Request, place: Place, body: Body) -> Operation | None:
 
 def _azure(request: Request, place: Place, body: Body) -> Operation | None:
     path = place.path.lower()
-    if _FACE.search(path):
+    if azure_face.is_at(path):
         is_json = body.is_json or not body.raw
         given: Any = (body.mapping() or None) if is_json else body.raw
-        return azure_face.translate(request.method, place.path, azure_face.query_of(place.query), given)
+        return azure_face.translate(_method(request), place.path, azure_face.query_of(place.query), given)
     if _NAMES_NOBODY.search(path):
         return None
     if azure_vision.is_at(path):
-        return azure_vision.translate(request.method, path, azure_face.query_of(place.query), body.content())
+        return azure_vision.translate(_method(request), path, azure_face.query_of(place.query), body.content())
     if azure_pictures.is_area(path):
         given = body.mapping() if body.is_json else b"" if request.method in _READING and not request.body else body.raw
         return azure_pictures.translate(path, given, service=place.service)
@@ -280,7 +284,7 @@ def _google_vision(request: Request, place: Place, body: Body) -> Operation | No
 def _listed(request: Request, place: Place, body: Body) -> Operation | None:
     """A host of the deployment's own: by the interface that its path is of."""
     path = place.path
-    if _FACE.search(path.lower()):
+    if azure_face.is_at(path):
         return _azure(request, place, body)
     if bedrock.operation_at(path) is not None:
         return _bedrock(request, place, body)
@@ -296,7 +300,6 @@ _SLASHES = re.compile(r"/{2,}")
 _ADDRESS = re.compile(r"(?:https?|s3|gs|data|file):", re.IGNORECASE)
 _OVERRIDES = frozenset({"x-http-method-override", "x-http-method", "x-method-override"})
 _SIGNATURES = frozenset({"digest", "content-digest", "content-md5", "signature", "signature-input"})
-_FACE = re.compile(r"/face/v\d")
 _GOOGLE = re.compile(r":(?:generate|streamgenerate|counttokens|embed|predict|rawpredict|batch|asyncbatch)", re.I)
 _OPENAI = re.compile(
     r"/(?:chat/completions|responses|messages|completions|embeddings|images/|files|batches|videos|realtime|uploads|"

@@ -129,8 +129,8 @@ def _rebuilt(request: Any, content: bytes, payload: Mapping[Any, Any]) -> Any:
     return type(request)(request.method, request.url, headers=headers, content=sent, extensions=request.extensions)
 
 
-def _service(client: Any, url: Any) -> str:
-    return service_at(str(url), "google")
+def _service(client: Any, url: str) -> str:
+    return service_at(url, "google")
 
 
 ADAPTER = Adapter(

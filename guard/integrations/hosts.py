@@ -15,22 +15,25 @@ _LIKELY = ("azure_openai", "google", "anthropic", "openai", "other")
 
 def service_at(url: str, default: str) -> str:
     """The service at an absolute URL, as the fence below has it; `default` where nothing is known of its host."""
-    parts = urlsplit(url)
-    possible = services_at(parts.hostname or "", parts.port)
+    try:
+        parts = urlsplit(url)
+        possible = services_at(parts.hostname or "", parts.port)
+    except ValueError:  # no client can send it either
+        return default
     if not possible or default in possible:
         return default
     return next((service for service in _LIKELY if service in possible), min(possible))
 
 
-def service_of_openai(client: Any, url: Any) -> str:
+def service_of_openai(client: Any, url: str) -> str:
     """The service that a client of the `openai` library talks to at that URL."""
     is_azure = any(kind.__name__ in ("AzureOpenAI", "AsyncAzureOpenAI") for kind in type(client).__mro__)
-    return service_at(str(url), "azure_openai" if is_azure else "openai")
+    return service_at(url, "azure_openai" if is_azure else "openai")
 
 
-def service_of_anthropic(client: Any, url: Any) -> str:
+def service_of_anthropic(client: Any, url: str) -> str:
     """The service that a client of the `anthropic` library talks to at that URL: Anthropic's, whoever runs it."""
-    return service_at(str(url), "anthropic")
+    return service_at(url, "anthropic")
 
 
 def service_of_google(api_client: Any) -> str:

@@ -11,10 +11,12 @@ from typing import Any
 from guard.integrations.fence import crossing, described, with_length
 from guard.integrations.hooks import Adapter, Hook
 
-__all__ = ["ADAPTER"]
+__all__ = ["ADAPTER", "guarded_request"]
 
 
-def _request(original: Callable[..., Any]) -> Callable[..., Any]:
+def guarded_request(original: Callable[..., Any]) -> Callable[..., Any]:
+    """What runs instead of `HTTPConnection.request`; urllib3 has a class of that kind too."""
+
     def request(self: Any, method: str, url: str, body: Any = None, headers: Any = None, **kwargs: Any) -> Any:
         headers = {} if headers is None else headers
         # The standard library sends text as Latin-1.
@@ -41,6 +43,6 @@ ADAPTER = Adapter(
     name="http.client",
     distributions=(),
     supported="",
-    hooks=(Hook("http.client", "HTTPConnection.request", _request),),
+    hooks=(Hook("http.client", "HTTPConnection.request", guarded_request),),
     note="requests to known services and to hosts under [services] only; what putrequest puts together is not seen",
 )

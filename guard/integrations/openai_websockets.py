@@ -17,9 +17,9 @@ from guard.integrations.hosts import service_at, service_of_openai
 from guard.integrations.operation import Operation
 from guard.integrations.passage import passage, passage_async
 from guard.integrations.refusals import Refuse
-from guard.integrations.stainless import dumped, forbidden
+from guard.integrations.stainless import copied, forbidden
 from guard.integrations.translations.openai import translate_event
-from guard.integrations.translations.parts import replaced, settled
+from guard.integrations.translations.parts import replaced
 
 __all__ = ["WEBSOCKETS", "connections_in"]
 
@@ -82,14 +82,14 @@ def _later(original: Callable[..., Any]) -> Callable[..., Any]:
 def _read(connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Operation | None]:
     """The message in containers of its own, and what it is in the guard's terms."""
     given = args[0] if args else next(iter(kwargs.values()), None)
-    message = settled(dumped(given))
+    message = copied(given)
     return message, translate_event(message, service=_service(connection))
 
 
 def _service(connection: Any) -> str:
     client = _client_of(connection)
     if client is not None:
-        return service_of_openai(client, client.base_url)
+        return service_of_openai(client, str(client.base_url))
     address = _address_of(connection)
     if address is None:
         return "openai"
@@ -114,8 +114,11 @@ def _address_of(connection: Any) -> str | None:
 def _refusing(connection: Any) -> Refuse:
     def refuse(error: Any) -> Exception:
         native = sys.modules["openai"].PermissionDeniedError
-        is_newer = "httpx2" in vars(sys.modules["openai._base_client"])
-        http = sys.modules["httpx2" if is_newer else "httpx"]
-        return forbidden(error, native, http, "GET", _address_of(connection) or "https://api.openai.com/v1/realtime")
+        return forbidden(error, native, _http, "GET", _address_of(connection) or "https://api.openai.com/v1/realtime")
 
     return refuse
+
+
+def _http() -> Any:
+    is_newer = "httpx2" in vars(sys.modules["openai._base_client"])
+    return sys.modules["httpx2" if is_newer else "httpx"]

@@ -6,6 +6,7 @@ It is hooked above its retries, and looked at again where each attempt is built.
 from __future__ import annotations
 
 import copy
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,12 +22,15 @@ from guard.integrations.passage import passage, passage_async
 from guard.integrations.refusals import Refuse, as_native, plain
 from guard.integrations.translations.parts import replaced, settled
 
-__all__ = ["Dialect", "dumped", "forbidden", "hooks_in"]
+__all__ = ["Dialect", "copied", "forbidden", "hooks_in"]
 
 _FILES = "files of a multipart body"
 """Where the files stand beside the fields while they are looked at; no field can have that name."""
 
 CODE = "face_policy_violation"
+
+_LEFT_OUT = frozenset({"NotGiven", "Omit"})
+_ABSOLUTE = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +39,12 @@ class Dialect:
 
     Attributes:
         translate: a path, a body and a service to an `Operation`; of `guard.integrations.translations`.
-        service: the service that a client talks to at this URL (of its HTTP library).
+        service: the service that a client talks to at this URL.
         exceptions: the module that has the library's ``PermissionDeniedError``.
     """
 
     translate: Callable[..., Operation | None]
-    service: Callable[[Any, Any], str]
+    service: Callable[[Any, str], str]
     exceptions: str
 
 
@@ -162,7 +166,9 @@ def _tell(released: _Released, request: Any) -> None:
 def _read(dialect: Dialect, client: Any, options: Any) -> _Sending:
     if options.method.lower() == "get":
         return _Sending(None, plain, options)
-    url = client._prepare_url(options.url)
+    url = options.url
+    if not _ABSOLUTE.match(url):
+        url = f"{str(client.base_url).rstrip('/')}/{url.lstrip('/')}"
     service = dialect.service(client, url)
     body: Any = None
     files = None
@@ -171,11 +177,11 @@ def _read(dialect: Dialect, client: Any, options: Any) -> _Sending:
         if options.files:
             files = _files(options.files)
             body = {**(body or {}), _FILES: [content for _, (_, content, *_) in files]}
-        operation = dialect.translate(url.path, body, service=service)
+        operation = dialect.translate(url, body, service=service)
     except Exception as error:  # noqa: BLE001 - what cannot be read is refused by the guard, and recorded
         why = f"the request cannot be read: {type(error).__name__}: {error}"
         operation = Operation(f"{dialect.exceptions}.request", service, (None,), broken=why)
-    return _Sending(operation, _refusing(dialect, client, options.method, str(url)), options, body, files)
+    return _Sending(operation, _refusing(dialect, client, options.method, url), options, body, files)
 
 
 def _body(options: Any) -> Any:
@@ -186,7 +192,7 @@ def _body(options: Any) -> Any:
     body = options.json_data
     if options.extra_json is not None:
         body = {**(body or {}), **options.extra_json}
-    return settled(dumped(body))
+    return copied(body)
 
 
 def _content(content: Any) -> bytes:
@@ -200,15 +206,17 @@ def _content(content: Any) -> bytes:
     raise ValueError(f"a {type(content).__name__}")
 
 
-def dumped(node: Any) -> Any:
-    """The request with the models in it as the client writes them, and without what is left out."""
-    if isinstance(node, Mapping):
-        return {key: dumped(value) for key, value in node.items() if type(value).__name__ not in ("NotGiven", "Omit")}
+def copied(node: Any) -> Any:
+    """The request in containers of its own: models in it as the client writes them, what is left out left out."""
+    if isinstance(node, str):
+        return node
+    if isinstance(node, (dict, Mapping)):
+        return {key: copied(value) for key, value in node.items() if type(value).__name__ not in _LEFT_OUT}
     if isinstance(node, (list, tuple)):
-        return [dumped(value) for value in node]
+        return [copied(value) for value in node]
     if hasattr(node, "model_dump") and hasattr(node, "model_fields_set"):
         return node.model_dump(exclude_unset=True, mode="json", by_alias=True)
-    return node
+    return settled(node)
 
 
 def _files(files: Any) -> list[tuple[str, tuple[Any, ...]]]:
@@ -232,40 +240,65 @@ def _file_name(file: Any) -> str:
 def _refusing(dialect: Dialect, client: Any, method: str, url: str) -> Refuse:
     def refuse(error: Any) -> Exception:
         native = sys.modules[dialect.exceptions].PermissionDeniedError
-        return forbidden(error, native, _http_of(client), method, url)
+        return forbidden(error, native, lambda: _http_of(client), method, url)
 
     return refuse
 
 
-def forbidden(error: Any, native: type[Exception], http: Any, method: str, url: str) -> Exception:
+def forbidden(error: Any, native: type[Exception], http: Callable[[], Any], method: str, url: str) -> Exception:
     """The refusal as the client's own error for a 403, with a response as the service would give it.
+
+    A pipeline may be refused on every frame and never look at them: request and response are made on demand.
 
     Args:
         error: what the guard raised.
         native: the library's ``PermissionDeniedError``.
-        http: the module that has its ``Request`` and ``Response``.
+        http: gives the module that has its ``Request`` and ``Response``.
         method, url: of the request that was not made.
     """
-    body = {"message": str(error), "type": CODE, "param": None, "code": CODE}
-    request = http.Request(method, url)
-    return as_native(
-        error,
-        native,
-        {
-            "message": body["message"],
-            "request": request,
-            "response": http.Response(403, request=request, json={"error": body}),
-            "body": body,
-            "status_code": 403,
-            "code": CODE,
-            "param": None,
-            "type": CODE,
-            "error_code": CODE,
-            "api_message": body["message"],
-            "request_id": None,
-            "workspace_id": None,
-        },
-    )
+    return as_native(error, _on_demand(native), {"_made": (http, method, url)})
+
+
+_kinds: dict[Any, Any] = {}
+
+
+def _on_demand(native: type[Exception]) -> Any:
+    """A kind of that exception that makes what its constructor would have set when it is asked for."""
+    if native not in _kinds:
+        _kinds[native] = _kind_of(native)
+    return _kinds[native]
+
+
+def _kind_of(native: type[Exception]) -> Any:
+
+    def body(self: Any) -> dict[str, Any]:
+        return {"message": str(self), "type": CODE, "param": None, "code": CODE}
+
+    def request(self: Any) -> Any:
+        http, method, url = self._made
+        return http().Request(method, url)
+
+    def response(self: Any) -> Any:
+        http, _, _ = self._made
+        return http().Response(403, request=self.request, json={"error": self.body})
+
+    made: dict[str, Any] = {
+        "__module__": native.__module__,
+        "__qualname__": native.__qualname__,
+        "message": property(str),
+        "api_message": property(str),
+        "body": property(body),
+        "request": property(request),
+        "response": property(response),
+        "status_code": 403,
+        "code": CODE,
+        "error_code": CODE,
+        "type": CODE,
+        "param": None,
+        "request_id": None,
+        "workspace_id": None,
+    }
+    return type(native.__name__, (native,), made)
 
 
 def _http_of(client: Any) -> Any:

@@ -1,4 +1,7 @@
-"""urllib3: every request, retry and redirect passes `HTTPConnectionPool.urlopen`, botocore's and requests' too."""
+"""urllib3: every request, retry and redirect passes `HTTPConnectionPool.urlopen`, botocore's and requests' too.
+
+A connection that is used without its pool is guarded as one of the standard library is.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from typing import Any
 
 from guard.integrations.fence import crossing, described, with_length
 from guard.integrations.hooks import Adapter, Hook
+from guard.integrations.http_client import guarded_request
 
 __all__ = ["ADAPTER"]
 
@@ -36,7 +40,9 @@ ADAPTER = Adapter(
     name="urllib3",
     distributions=("urllib3",),
     supported=">=1.26,<3",
-    hooks=(Hook("urllib3.connectionpool", "HTTPConnectionPool.urlopen", _urlopen),),
-    note="requests to known services and to hosts under [services] only; a connection of urllib3.connection used by "
-    "itself is not seen",
+    hooks=(
+        Hook("urllib3.connectionpool", "HTTPConnectionPool.urlopen", _urlopen),
+        Hook("urllib3.connection", "HTTPConnection.request", guarded_request),
+    ),
+    note="requests to known services and to hosts under [services] only; a streamed body is not looked at",
 )

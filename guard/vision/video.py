@@ -32,6 +32,8 @@ EVERY_S = 1.0
 #: Seconds of this processor's work after which a video is given up; the wait for a busy machine does not count.
 MAX_WORK_S = 4.0
 
+_BOUNDS = {"max_pixels": str(MAX_PIXELS)}
+
 _ATOMS = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
 _STILL_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1", b"avif", b"avis", b"crx ")
 
@@ -69,7 +71,7 @@ def sample_video(data: bytes, *, max_pixels: int = 3 * MAX_PIXELS) -> list[Pictu
     if missing_in(io.BytesIO(data), len(data)):
         raise _unreadable("it is truncated")
     try:
-        with av.open(io.BytesIO(data), format=kind, metadata_errors="ignore") as container:
+        with av.open(io.BytesIO(data), format=kind, metadata_errors="ignore", options=dict(_BOUNDS)) as container:
             return _sample(container, max_pixels)
     except (av.FFmpegError, OSError, ValueError, OverflowError) as error:
         raise _unreadable(" ".join(str(error).split())) from error
@@ -112,7 +114,8 @@ def _sample(container: Any, max_pixels: int) -> list[Picture]:
 
 def _frames(container: Any, stream: Any) -> Iterator[Any]:
     stream.codec_context.thread_type = "NONE"
-    stream.codec_context.options = {"err_detect": "explode"}
+    # Frames may change their size on the way; the decoder is told before it makes room for one.
+    stream.codec_context.options = {"err_detect": "explode", **_BOUNDS}
     yield from container.decode(stream)
 
 

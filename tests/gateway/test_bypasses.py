@@ -19,6 +19,7 @@ pytest.importorskip("aiohttp", reason="the gateway needs frguard[gateway]")
 
 from cryptography import x509
 
+import guard
 from tests.gateway import requests as made
 from tests.gateway.running import HEADER, TRUSTED, Certificates, running, send_raw, upstream
 from tests.gateway.test_proxy import BOTH
@@ -148,3 +149,17 @@ def test_openai_s_own_client_gets_its_own_exception(make_guard, service):
     assert caught.value.code == "face_policy_violation"
     service.assert_untouched()
     assert g.ledger.verdicts() == ["deny"]
+
+
+def test_a_gateway_in_a_process_that_is_guarded_itself_decides_once(make_guard, service):
+    """Its own HTTP client is hooked then, and sends what was released without being asked again."""
+    guard.install("aiohttp")
+    try:
+        g = make_guard(BOTH + TRUSTED + upstream("rekognition", service.url))
+        with running(g) as (address,):
+            got = send_raw(address, request_bytes().replace(b"SearchFacesByImage", b"DetectFaces"))
+    finally:
+        guard.uninstall()
+    assert got.split(b" ")[1] == b"200"
+    assert [(entry.decision.source, entry.verdict) for entry in g.ledger.entries] == [("bodycam", "allow")]
+    assert service.requests == 1

@@ -6,6 +6,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -232,3 +233,42 @@ def test_an_answer_does_not_wait_for_the_client_s_acknowledgement():
 
     with _bound(Listener("127.0.0.1:0", "proxy")) as listening:
         assert listening.proto == socket.IPPROTO_TCP
+
+
+def raw_connection(address: str) -> socket.socket:
+    host, _, port = address.rpartition(":")
+    return socket.create_connection((host, int(port)), timeout=20)
+
+
+def is_closed(raw: socket.socket) -> bool:
+    try:
+        return raw.recv(1000) == b""
+    except ConnectionError:
+        return True
+
+
+def test_a_heading_that_never_ends_or_is_never_sent_closes_the_connection(make_guard, service, monkeypatch):
+    from guard.gateway import protocol
+
+    monkeypatch.setattr(protocol, "HEADING_S", 0.3)
+    g = make_guard(BOTH + TRUSTED + upstream("azure_face", service.url))
+    with running(g) as (address,):
+        with raw_connection(address) as silent, raw_connection(address) as slow:
+            slow.sendall(b"POST / HTTP/1.1\r\nhost: 127.0.0.1\r\nx-a: ")
+            assert is_closed(silent)
+            assert is_closed(slow)
+        monkeypatch.setattr(protocol, "HEADING_S", 20)
+        with raw_connection(address) as long:
+            with suppress(ConnectionError):
+                long.sendall(b"POST / HTTP/1.1\r\nhost: 127.0.0.1\r\nx-a: " + b"a" * 1_000_000)
+            assert is_closed(long)
+        kept = connection(address)
+        for _ in range(2):
+            kept.request(
+                "POST", made.IDENTIFY, json.dumps(made.identify()), {"content-type": "application/json", HEADER: "door"}
+            )
+            answer = kept.getresponse()
+            answer.read()
+            assert answer.status == 200
+        kept.close()
+    assert service.requests == 2

@@ -30,14 +30,18 @@ def authority(tmp_path_factory) -> Certificates:
     return Certificates(tmp_path_factory.mktemp("tls"))
 
 
-@pytest.fixture
-def mutual(make_guard, service, authority):
-    """A proxy that asks for client certificates, its address."""
+def mutual_listener(authority: Certificates) -> str:
     certificate, key = authority.server()
-    listener = (
+    return (
         f'[[gateway.listener]]\nbind = "127.0.0.1:0"\nserves = "proxy"\ncertificate = "{certificate}"\n'
         f'key = "{key}"\nclient_ca = "{authority.ca}"\n'
     )
+
+
+@pytest.fixture
+def mutual(make_guard, service, authority):
+    """A proxy that asks for client certificates, its address."""
+    listener = mutual_listener(authority)
     clients = '[gateway.clients]\n"spiffe://example/camera-7" = "door"\n'
     g = make_guard(BOTH + clients + listener + upstream("azure_face", service.url))
     with running(g) as (address,):
@@ -165,3 +169,13 @@ def test_a_source_is_one_of_the_file_only(make_guard, service):
     with running(g) as (address,):
         assert identify(address).status == 403
         assert identify(address, source="door").status == 200
+
+
+def test_a_client_that_leaves_its_connection_open_does_not_hold_up_the_end(make_guard, service, authority, monkeypatch):
+    monkeypatch.setattr("guard.gateway.serving.STOP_S", 300)
+    g = make_guard(BOTH + mutual_listener(authority) + upstream("azure_face", service.url))
+    with running(g) as (address,):
+        client = connection(address, authority.context(authority.make("a", x509.DNSName("door"))))
+        client.request("GET", made.IDENTIFY)
+        client.getresponse().read()
+    client.close()

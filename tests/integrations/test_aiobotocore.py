@@ -19,8 +19,9 @@ from guard.integrations.aiobotocore import ADAPTER
 from guard.integrations.botocore import ADAPTER as BOTOCORE
 from guard.integrations.translations import rekognition
 from guard.integrations.watching import watch
-from tests.conftest import BOX, OFFICE, POLICE
+from tests.conftest import BOX
 from tests.integrations.aws_calls import CREDENTIALS, REGION, parameters
+from tests.integrations.deployments import OFFICE, POLICE
 from tests.integrations.loopback import CountingServer, counting_server
 
 pytest.importorskip("aiobotocore", reason="needs aiobotocore")

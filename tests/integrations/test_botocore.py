@@ -26,8 +26,9 @@ from guard.integrations.botocore import ADAPTER
 from guard.integrations.translations import rekognition
 from guard.integrations.watching import watch
 from guard.testing import FakeDetector
-from tests.conftest import BOX, OFFICE, POLICE
+from tests.conftest import BOX
 from tests.integrations.aws_calls import CREDENTIALS, REGION, parameters
+from tests.integrations.deployments import OFFICE, POLICE
 from tests.integrations.loopback import Answer, counting_server
 
 boto3 = pytest.importorskip("boto3", reason="needs boto3")

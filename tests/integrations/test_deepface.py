@@ -224,6 +224,20 @@ def test_what_is_read_from_a_face_is_judged_as_what_it_is(asked, deepface, make_
     assert len(source.guard.ledger.entries) == 1
 
 
+def test_analysing_reads_everything_unless_it_is_told_what(deepface, make_guard):
+    source = make_guard(FRANCE).source()
+    install()
+    with source.frame(frame()):
+        for call in (
+            lambda: deepface.analyze(PICTURE, silent=True, **SKIP),
+            lambda: deepface.demography.analyze(PICTURE, ("race",), **SKIP),
+            lambda: deepface.analyze(img_path=PICTURE, actions=["race"], **SKIP),
+        ):
+            with pytest.raises(guard.Denied):
+                call()
+    assert [entry.decision.action for entry in source.guard.ledger.entries] == ["categorise"] * 3
+
+
 def test_a_stream_is_judged_at_its_start_and_at_every_recognition(deepface, door, street, monkeypatch):
     install()
 

@@ -242,6 +242,8 @@ def test_a_request_that_only_reads_may_still_send_something(listed):
     listed("faces.example")
     assert operation("https://faces.example/people", method="GET") is None
     assert operation("https://faces.example/find?image=https%3A%2F%2Fx%2Fy.png", method="GET") is not None
+    face = "https://x.cognitiveservices.azure.com/face/v1.2/identify"
+    assert "identify" in operation(face, {"faceIds": ["x"]}, method="GET").actions
     override = {**JSON, "x-http-method-override": "POST"}
     assert operation("https://faces.example/people", method="GET", headers=override) is not None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import functools
+import http.client
 import io
 import json
 import pickle
@@ -104,6 +105,46 @@ def test_references_of_requests_handed_out_before(requests, server, police):
         g.ledger.entries.clear()
 
 
+def test_connections_used_without_their_pool(urllib3, server, police):
+    install("urllib3", "http_client")
+    g = police("azure_face")
+    host, _, port = server.host.partition(":")
+    pool = urllib3.HTTPConnectionPool(host, int(port))
+    headers = {"Content-Type": "application/json"}
+    ways = {
+        "connection": lambda: urllib3.connection.HTTPConnection(host, int(port)).request(
+            "POST", "/face/v1.2/identify", body=FACES, headers=headers
+        ),
+        "pool's connection": lambda: pool._get_conn().request(
+            "POST", "/face/v1.2/identify", body=FACES, headers=headers
+        ),
+        "_make_request": lambda: pool._make_request(
+            pool._get_conn(), "POST", "/face/v1.2/identify", body=FACES, headers=headers
+        ),
+        "standard library": lambda: http.client.HTTPConnection(host, int(port)).request(
+            "POST", "/face/v1.2/identify", body=FACES.decode(), headers=headers
+        ),
+    }
+    for name, call in ways.items():
+        with frame(g), pytest.raises(guard.Denied):
+            call()
+        assert server.requests == 0, name
+        assert server.bytes == 0, name
+    assert g.ledger.verdicts() == ["deny"] * len(ways)
+
+
+def test_a_tunnel_through_a_proxy_is_judged_by_its_end(server, police):
+    install("http_client")
+    g = police("azure_openai")
+    with counting_server() as proxy, frame(g):
+        host, _, port = proxy.host.partition(":")
+        connection = http.client.HTTPConnection(host, int(port))
+        connection.set_tunnel("x.cognitiveservices.azure.com", 443)
+        with pytest.raises(guard.Denied):
+            connection.request("POST", "/face/v1.2/findsimilars", body=FACES)
+        proxy.assert_untouched()
+
+
 def test_retries_that_were_asked_for_are_not_made(requests, urllib3, server, police):
     install("requests", "urllib3")
     g = police("azure_face")
@@ -123,9 +164,8 @@ def test_requests_over_urllib3_leaves_one_record_and_retries_are_part_of_it(requ
     g = police("azure_face", OFFICE)
     server.answer = lambda arrived: Answer({}, 503 if server.requests < 3 else 200)
     retry = urllib3.Retry(total=3, status_forcelist=[503], allowed_methods=None, backoff_factor=0.01)
-    session = requests.Session()
-    session.mount("http://", requests.adapters.HTTPAdapter(max_retries=retry))
-    with frame(g):
+    with requests.Session() as session, frame(g):
+        session.mount("http://", requests.adapters.HTTPAdapter(max_retries=retry))
         assert session.post(identify(server), data=FACES).status_code == 200
     assert server.requests == 3
     assert g.ledger.verdicts() == ["allow"]
@@ -134,11 +174,11 @@ def test_requests_over_urllib3_leaves_one_record_and_retries_are_part_of_it(requ
 def test_a_connection_kept_alive_carries_no_forbidden_call(requests, server, police, make_guard):
     install("requests", "urllib3")
     g = police("azure_face")
-    session = requests.Session()
-    assert session.get(server.url + "/face/v1.2/facelists").status_code == 200
-    before = (server.connections, server.bytes)
-    with frame(g), pytest.raises(guard.Denied):
-        session.post(identify(server), data=FACES)
+    with requests.Session() as session:
+        assert session.get(server.url + "/face/v1.2/facelists").status_code == 200
+        before = (server.connections, server.bytes)
+        with frame(g), pytest.raises(guard.Denied):
+            session.post(identify(server), data=FACES)
     assert (server.connections, server.bytes) == before
 
 

@@ -416,6 +416,7 @@ def test_persons_of_content_understanding_are_compared_searched_and_enrolled(pat
         ("x.cognitiveservices.azure.com", "/computervision/imageanalysis:analyze", "microsoft_ai"),
         ("x.openai.azure.com", "/openai/deployments/d/chat/completions", "azure_openai"),
         ("x.openai.azure.com", "/anything", "azure_openai"),
+        ("x.openai.azure.com.:443", "/anything", "azure_openai"),
         ("x.cognitiveservices.azure.com", "/openai/v1/responses", "azure_openai"),
         ("x.services.ai.azure.com", "/models/chat/completions", "azure_openai"),
         ("x.services.ai.azure.com", "/api/projects/p/threads/t/messages", "microsoft_ai"),

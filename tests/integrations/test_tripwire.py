@@ -64,7 +64,7 @@ WAYS: dict[str, Any] = {
     "socket": raw_socket,
     "create_connection": lambda server: socket.create_connection(("127.0.0.1", port_of(server))).close(),
     "http.client": lambda server: http.client.HTTPConnection(server.host).request("GET", "/"),
-    "urllib": lambda server: urllib.request.urlopen(server.url),
+    "urllib": lambda server: urllib.request.urlopen(server.url).close(),
     "asyncio": lambda server: asyncio.run(_opened(server)),
 }
 

@@ -19,7 +19,7 @@ from guard.integrations.translations.paths import normal
 __all__ = ["service_at", "translate"]
 
 _READING = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
-_CLOUD = r"azure\.(?:com|us|cn)(?::\d+)?\Z"
+_CLOUD = r"azure\.(?:com|us|cn)\Z"
 _OPENAI = re.compile(rf"(?:\A|\.)openai\.{_CLOUD}")
 _MODELS = re.compile(rf"(?:\A|\.)(?:services\.ai|models\.ai|inference\.ai)\.{_CLOUD}")
 """Hosts of models of many makers, OpenAI's too."""
@@ -46,6 +46,7 @@ def service_at(host: str, path: str) -> str | None:
         path: of the address.
     """
     path = normal(path)
+    host = host.partition(":")[0].rstrip(".")
     if _STORAGE.search(host):
         return None
     if azure_face.is_at(path):

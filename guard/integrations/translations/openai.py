@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from guard.integrations.operation import Operation
@@ -14,7 +15,7 @@ from guard.integrations.translations.content import Content, operation_of
 
 __all__ = ["translate", "translate_event"]
 
-_PREFIX = re.compile(r"\A(?:[a-z+]+://[^/]*)?/?(?:[^?]*/)?(?:v\d+|openai|deployments/[^/?]+)(?=/)", re.IGNORECASE)
+_PREFIX = re.compile(r"\A/?(?:[^?]*/)?(?:v\d+|openai|deployments/[^/?]+)(?=/)", re.IGNORECASE)
 _WORDS = frozenset(
     [
         "agents",
@@ -84,17 +85,16 @@ def translate(path: str, body: Any, *, service: str = "openai") -> Operation | N
 
     The payload maps paths to pictures; `guard.integrations.translations.parts.replaced` puts them back.
     """
-    route = _route(path)
-    if _SPOKEN.match(route):
+    name, is_spoken, elsewhere = _place(path)
+    if is_spoken:
         return None
     content = Content()
     content.look(body)
     if isinstance(body, Mapping):
         _refer_to_earlier(content, body)
-    for pattern, what in _ELSEWHERE_AT:
-        if pattern.match(route):
-            content.refer(what)
-    return operation_of(_name(route), service, content)
+    for what in elsewhere:
+        content.refer(what)
+    return operation_of(name, service, content)
 
 
 def translate_event(event: Any, *, service: str = "openai") -> Operation | None:
@@ -118,13 +118,12 @@ def _is_left_out(value: Any) -> bool:
     return type(value).__name__ in ("NotGiven", "Omit")
 
 
-def _route(path: str) -> str:
-    path = path.partition("?")[0]
-    path = re.sub(r"\A[a-z+]+://[^/]*", "", path, flags=re.IGNORECASE)
-    found = _PREFIX.match(path)
-    return (path[found.end() :] if found else path).strip("/")
-
-
-def _name(route: str) -> str:
+@lru_cache(maxsize=512)
+def _place(path: str) -> tuple[str, bool, tuple[str, ...]]:
+    """What a path is called in messages, whether it is about sound alone, and to what pictures it leads elsewhere."""
+    route = re.sub(r"\A[a-z+]+://[^/]*", "", path.partition("?")[0], flags=re.IGNORECASE)
+    found = _PREFIX.match(route)
+    route = (route[found.end() :] if found else route).strip("/")
     words = [word for word in route.split("/") if word in _WORDS]
-    return ".".join(["openai", *words[:3]]) if words else "openai.request"
+    elsewhere = tuple(what for pattern, what in _ELSEWHERE_AT if pattern.match(route))
+    return ".".join(["openai", *words[:3]] if words else ["openai", "request"]), bool(_SPOKEN.match(route)), elsewhere

@@ -262,7 +262,9 @@ def settled(request: Any) -> Any:
     A stream is read, and put back to where it stood if it can be. Raises `ValueError` for one that gives no bytes or
     text.
     """
-    if isinstance(request, Mapping):
+    if isinstance(request, (str, bytes, int, float, type(None))):
+        return request
+    if isinstance(request, (dict, Mapping)):
         return {key: settled(value) for key, value in request.items()}
     if isinstance(request, (list, tuple)):
         return [settled(value) for value in request]
