@@ -15,5 +15,5 @@ ADAPTER = Adapter(
     distributions=("anthropic",),
     supported=">=0.125,<3",
     hooks=hooks_in("anthropic._base_client", Dialect(anthropic.translate, service_of_anthropic, "anthropic")),
-    note="what an HTTP hook or a transport of one's own puts into a request afterwards is not looked at",
+    note="a transport of one's own is not looked into; what an HTTP hook changes is seen by the fence alone",
 )

@@ -16,5 +16,5 @@ ADAPTER = Adapter(
     supported=">=1.109,<4",
     hooks=hooks_in("openai._base_client", Dialect(openai.translate, service_of_openai, "openai")),
     discover=dict.fromkeys(WEBSOCKETS, connections_in),
-    note="what an HTTP hook or a transport of one's own puts into a request afterwards is not looked at",
+    note="a transport of one's own is not looked into; what an HTTP hook changes is seen by the fence alone",
 )

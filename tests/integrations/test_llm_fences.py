@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import guard
+from guard.integrations.hosts import service_at
 from guard.integrations.registry import chosen
 from guard.integrations.threads import ADAPTER as THREADS
 from guard.integrations.watching import watch
@@ -168,3 +169,29 @@ def test_what_an_http_hook_puts_in_is_judged_by_the_fence(server, make_guard):
         client.chat.completions.create(model="m", messages=CHAT)
     assert server.requests == 0
     assert source.guard.ledger.verdicts() == ["redact", "deny"]
+
+
+HOSTS = {
+    "https://api.openai.com/v1": ("openai", "openai"),
+    "https://me.openai.azure.com/openai/v1": ("openai", "azure_openai"),
+    "https://me.services.ai.azure.com/openai/v1": ("openai", "azure_openai"),
+    "https://me.services.ai.azure.com/anthropic": ("anthropic", "anthropic"),
+    "https://generativelanguage.googleapis.com/v1beta/openai": ("openai", "google"),
+    "https://bedrock-runtime.us-east-1.amazonaws.com": ("anthropic", "anthropic"),
+    "https://r-aiplatform.googleapis.com/v1": ("anthropic", "anthropic"),
+    "http://127.0.0.1:8000/v1": ("openai", "openai"),
+    "http://[broken": ("openai", "openai"),
+}
+
+
+@pytest.mark.parametrize(("url", "expected"), HOSTS.items(), ids=HOSTS.keys())
+def test_a_known_host_is_what_it_is_whichever_client_speaks_to_it(url, expected):
+    default, service = expected
+    assert service_at(url, default) == service
+
+
+def test_a_listed_host_is_what_the_deployment_says(make_guard):
+    make_guard(f'{CITY}\n[services]\n"127.0.0.1:8000" = "self_hosted"\n"api.openai.com" = "other"\n')
+    assert service_at("http://127.0.0.1:8000/v1", "openai") == "self_hosted"
+    assert service_at("http://127.0.0.1:8001/v1", "openai") == "openai"
+    assert service_at("https://api.openai.com/v1", "openai") == "other"

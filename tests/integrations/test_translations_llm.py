@@ -149,6 +149,12 @@ CARRIED = {
         TEXT64,
     ),
     "predict": (google, "models/i:predict", {"instances": [{"image": {"bytesBase64Encoded": TEXT64}}]}, TEXT64),
+    "predict, parameters": (
+        google,
+        "models/i:predict",
+        {"instances": [{"prompt": "x"}], "parameters": {"mask": {"image": {"bytesBase64Encoded": TEXT64}}}},
+        TEXT64,
+    ),
     "interactions": (
         google,
         "/v1beta/interactions",
@@ -272,7 +278,10 @@ NOTHING = {
         {
             **chat({"type": "text", "text": "x"}),
             "tools": [
-                {"type": "function", "function": {"parameters": {"properties": {"image_url": {"type": "string"}}}}}
+                {
+                    "type": "function",
+                    "function": {"name": "f", "parameters": {"properties": {"image_url": {"type": "string"}}}},
+                }
             ],
         },
     ),

@@ -82,7 +82,6 @@ _FOR_TOOLS = frozenset(
     [
         "arguments",
         "args",
-        "parameters",
         "inputschema",
         "jsonschema",
         "schema",
@@ -180,7 +179,7 @@ class Content:
             self.refer(_REFERENCE_TYPES[kind])
         for key, value in node.items():
             name, where = _plain(key), (*path, key)
-            if as_text or name in _FOR_TOOLS or _is_for_tools(name, kind, role):
+            if as_text or name in _FOR_TOOLS or _is_for_tools(name, node, kind, role):
                 self.look(value, where, as_text=True)
             elif name in _REFERENCES or (name == "filename" and role == "inputconfig"):
                 if value:
@@ -274,8 +273,12 @@ def _plain(key: Any) -> str:
     return plain
 
 
-def _is_for_tools(name: str, kind: str, role: str) -> bool:
-    return (name == "input" and kind in _TOOL_CALLS) or (name == "response" and role == "functionresponse")
+def _is_for_tools(name: str, node: Mapping[Any, Any], kind: str, role: str) -> bool:
+    return (
+        (name == "input" and kind in _TOOL_CALLS)
+        or (name == "response" and role == "functionresponse")
+        or (name == "parameters" and "name" in node)  # of a function; those of a prediction are no text
+    )
 
 
 def _media_type(node: Mapping[Any, Any]) -> str:
