@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import functools
 import logging
+import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -40,6 +41,28 @@ _BOUNDS_S: Final = (*(digits * 10.0**power for power in range(-6, 1) for digits 
 """From a microsecond to ten seconds: a cached verdict and a slow disk both fall inside."""
 
 
+class Sum:
+    """A counter that is added up here and asked for when somebody collects, so that no caller waits for the SDK."""
+
+    def __init__(self, meter: Meter, name: str, unit: str, description: str) -> None:
+        self._counts: dict[tuple[tuple[str, Any], ...], int] = {}
+        self._lock = threading.Lock()
+        meter.create_observable_counter(name, [self._observed], unit, description)
+
+    def add(self, number: int, attributes: Mapping[str, Any]) -> None:
+        """Adds to the count of these attributes."""
+        key = tuple(attributes.items())
+        with self._lock:
+            self._counts[key] = self._counts.get(key, 0) + number
+
+    def _observed(self, _: CallbackOptions) -> Iterable[Observation]:
+        from opentelemetry.metrics import Observation
+
+        with self._lock:
+            counts = list(self._counts.items())
+        return [Observation(count, dict(key)) for key, count in counts]
+
+
 class Instruments:
     """The instruments of one meter and tracer, made once a process.
 
@@ -59,10 +82,10 @@ class Instruments:
         """`listens` says whether `meter` and `tracer` do more than nothing yet."""
         self.tracer = tracer
         self.listens = listens
-        self.frames = meter.create_counter("guard.frames", "{frame}", "Frames that were opened.")
-        self.decisions = meter.create_counter("guard.decisions", "{call}", "Attempted calls by what was decided.")
-        self.rules = meter.create_counter("guard.rules", "{call}", "Calls that a rule forbade.")
-        self.identity = meter.create_counter("guard.identity.calls", "{call}", "Identity calls by what became of them.")
+        self.frames = Sum(meter, "guard.frames", "{frame}", "Frames that were opened.")
+        self.decisions = Sum(meter, "guard.decisions", "{call}", "Attempted calls by what was decided.")
+        self.rules = Sum(meter, "guard.rules", "{call}", "Calls that a rule forbade.")
+        self.identity = Sum(meter, "guard.identity.calls", "{call}", "Identity calls by what became of them.")
         self.stages = meter.create_histogram(
             "guard.stage.duration",
             "s",
