@@ -53,7 +53,7 @@ covers = { "use.purpose" = "access_control" }
 
 BOX = [40, 30, 80, 80]
 
-SCENE: np.ndarray[Any, np.dtype[np.uint8]] = np.random.default_rng(11).integers(60, 90, (120, 160, 3), np.uint8)
+SCENE: np.ndarray[Any, np.dtype[np.uint8]] = np.random.default_rng(11).integers(20, 50, (120, 160, 3), np.uint8)
 """A frame in which something can be seen: one of a single colour cannot be judged."""
 
 

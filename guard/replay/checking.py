@@ -24,6 +24,9 @@ __all__ = ["SECONDS", "begin", "check_source", "found_so_far", "to_json"]
 SECONDS = 120.0
 """How much of a clip is looked at: forty times what a verdict on its mount takes."""
 
+LIVE_SECONDS = 10.0
+"""The same of a camera or an address, whose seconds have to be waited for."""
+
 _ALWAYS = ("capture.mount", "capture.at", "place.country", "place.subdivision", "use.timing")
 
 
@@ -59,15 +62,18 @@ def found_so_far(source: Source) -> list[Finding]:
 
 
 def check_source(clip: Clip, source: Source) -> list[Finding]:
-    """Looks at the first `SECONDS` of an open clip, which is closed afterwards. Raises `SourceError` where there is no
-    frame; a clip that breaks off is judged by what came."""
+    """Looks at the first `SECONDS` (`LIVE_SECONDS`) of an open clip, which is closed afterwards.
+
+    Raises `SourceError` where there is no frame; a clip that breaks off is judged by what came.
+    """
     faults: Counter[str] = Counter()
     frames, motion = 0, source.watch.motion
+    limit_s = LIVE_SECONDS if clip.live else SECONDS
     with closing(clip):
         begin(clip, source)
         stated = source.context.findings.get("capture.mount")
         try:
-            for frame in takewhile(lambda each: each.seconds <= SECONDS, clip.frames()):
+            for frame in takewhile(lambda each: each.seconds <= limit_s, clip.frames()):
                 frames += 1
                 source.watch.clip_s = frame.seconds
                 fault = source.watch.enter(frame.image, frame.captured)
