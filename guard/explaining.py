@@ -37,6 +37,8 @@ def _lines(decision: Decision) -> Iterator[str]:
     faces = "an unknown number of faces" if decision.faces is None else f"{decision.faces} face(s)"
     yield f"{_VERDICTS[decision.verdict]}: {decision.action or 'an unnamed call'} at {decision.service}"
     yield f"  for source {decision.source}, a picture with {faces}, on {_day(decision.at)}"
+    if not decision.enforced:
+        yield "  Shadow mode: the verdict is recorded and not enforced, the call is made all the same."
     if decision.fault is not None:
         yield f"  The guard could not judge this: {decision.fault}"
     if decision.reasons:

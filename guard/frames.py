@@ -121,6 +121,7 @@ class Seen:
                     self._faces = self.source.find_faces(picture)
                 except GuardError as error:
                     self._fault = error
+                    self.source.tally.unjudged(None)
                     log.error("source %s: faces unknown: %s", self.source.id, error)
                 self.timings["detect"] = (time.perf_counter_ns() - start) / 1000
         return self._faces
@@ -133,6 +134,13 @@ class Seen:
         return f"the frame is {age_s:.2f} s old, older than max_age_s = {self.source.max_age_s:g}"
 
     def __enter__(self) -> Seen:
+        watch = self.source.guard.watch
+        if watch is None or not watch.listens():
+            return self._open()
+        with watch.frame(self.source.id):
+            return self._open()
+
+    def _open(self) -> Seen:
         start = time.perf_counter_ns()
         if self._token is not None or self.finished:
             raise SourceError("a frame can be opened once", where=f"source {self.source.id}", mend="call frame() again")
@@ -140,6 +148,7 @@ class Seen:
         self.entered_ns = time.monotonic_ns()
         self.outer = _current.get()
         _remember_origin(self.image, self.source)
+        self.source.tally.opened(self.index)
         unfit = self.source.watch.enter(self.image, self.at)
         if unfit is not None:
             self._fault = GuardFault(unfit)

@@ -1,7 +1,8 @@
 """The gate before a guarded call: judge it, record it, then let it through, redacted, or not at all.
 
 Everything that is not an allowed decision, on disk, made for this very call, ends in `Denied` or `GuardFault`. The gate
-never returns by default: `pass_through` returns in one place only.
+never returns by default: `pass_through` returns in one place only. In shadow mode nothing is enforced: whatever the
+verdict, the call is let through as it is, once its record, which says so, is on disk.
 """
 
 from __future__ import annotations
@@ -74,9 +75,12 @@ class Call:
         "opaque",
         "pictures",
         "reading",
+        "recorded",
+        "redactable",
         "rewritable",
         "seen",
         "service",
+        "shadow",
         "source",
     )
 
@@ -111,57 +115,80 @@ class Call:
         self.fault: str | None = None
         self.decision: Decision | None = None
         self.reading: Reading | None = None
+        self.recorded = False
+        self.redactable: bool | None = None
         self.engines: dict[Source, Engine] = {}
+        self.shadow = False
         self.facts: dict[Source, Facts] = {}
 
     def pass_through(self) -> Arguments:
-        """The arguments that the callee may have. Raises `Denied` or `GuardFault`; nothing was called then."""
-        late = 0
+        """The arguments that the callee may have. Raises `Denied` or `GuardFault`; nothing was called then.
+
+        In shadow mode they are the caller's own whatever the verdict, once it is on record.
+        """
+        watch = self.source.guard.watch
+        if watch is None or not watch.listens():
+            return self._pass_through()
+        return watch.call(self, self._pass_through)
+
+    def _pass_through(self) -> Arguments:
+        late, why = 0, None
         for _ in range(_ROUNDS):
-            self.fault = None
-            self.pictures = None
-            self.engines = {}
-            self.facts = {}
             judged_ns = time.monotonic_ns()
-            try:
-                decision, arguments = self._judge()
-            except GuardError as error:
-                self.fault = str(error)
-                decision, arguments = self._broken(), None
-            except Exception as error:  # a broken stage is a refusal, whatever it raised
-                log.exception("source %s: the guard failed while judging a call", self.source.id)
-                self.fault = f"the guard failed while judging: {type(error).__name__}: {error}"
-                decision, arguments = self._broken(), None
+            decision, arguments = self._attempt(why if late == _LATE_ROUNDS else None)
             if self.seen is not None:
                 self.seen.timings["decide"] = decision.latency_us
             self._record(decision)
-            if decision.verdict is Verdict.DENY or arguments is None or decision.fault is not None:
+            refused = decision.verdict is Verdict.DENY or arguments is None or decision.fault is not None
+            if refused and not self.shadow:
                 raise self._refusal(decision)
             if self._is_overtaken():
-                why = "the policy was reloaded again and again, or the facts changed, while this call was judged"
                 continue
+            if self.shadow:
+                arguments = (self.args, self.kwargs)
             waited_s = (time.monotonic_ns() - judged_ns) / 1e9
-            if waited_s <= self.source.max_age_s:
+            if arguments is not None and (refused or waited_s <= self.source.max_age_s):
                 self._tell(decision)
                 return arguments
             why = f"judging and recording took {waited_s:.2f} s, longer than max_age_s = {self.source.max_age_s:g}"
             late += 1
-            if late == _LATE_ROUNDS:
-                break
-        raise self.withdraw(why)
+        raise self.withdraw("the policy was reloaded again and again, or the facts changed, while this call was judged")
 
     def withdraw(self, why: str) -> Denied | GuardFault:
         """Takes back a release of which no use was made: its record becomes a fault. Gives the refusal."""
         self.fault = why
+        self.shadow = False
         decision = self._broken()
         self._record(decision)
         return self._refusal(decision)
+
+    def _attempt(self, too_late: str | None) -> tuple[Decision, Arguments | None]:
+        """One judgement of this call; where it is `too_late` for one, and whatever breaks, a fault that says so."""
+        self.fault = None
+        self.pictures = None
+        self.engines = {}
+        self.facts = {}
+        self.redactable = None
+        self.shadow = False
+        try:
+            decision, arguments = self._judge()
+            if too_late is None:
+                return decision, arguments
+            self.fault = too_late
+        except GuardError as error:
+            self.fault = str(error)
+        except Exception as error:  # a broken stage is a refusal, whatever it raised
+            log.exception("source %s: the guard failed while judging a call", self.source.id)
+            # Somebody else's message could hold a name or a prompt: it goes to the log, never into the record.
+            self.fault = f"the guard failed while judging: {type(error).__name__}"
+        return self._broken(), None
 
     def approval(self, *, sealed: bool) -> Approval:
         """What the release covers while the call runs; see `guard.approvals`."""
         # A library below knows no more of a call that names nothing than this one did: the intent is the same there.
         unnamed = (None,) if None in self.actions else ()
-        return Approval(self.service, (*self.judged_actions, *unnamed), sealed=sealed)
+        ended = [judge.tally.ended for judge in self.judges]
+        return Approval(self.service, (*self.judged_actions, *unnamed), sealed=sealed, ended=ended)
 
     def _is_overtaken(self) -> bool:
         """Whether another policy came into force, or a fact was contradicted, since this call was judged: the decision
@@ -188,12 +215,14 @@ class Call:
         guard.check_open()
         self.seen = seen = current_frame()
         self.judges = self._find_judges(seen)
+        # The whole call is judged by one policy, whatever is reloaded meanwhile.
+        self.engines = {judge: judge.guard.engine for judge in self.judges}
+        # One judge that enforces is enough; a call that breaks before its judges are known is refused.
+        self.shadow = "enforce" not in [engine.mode for engine in self.engines.values()]
         self.reading = reading = guard.clock.now()
         if self.broken is not None:
             raise GuardFault(self.broken)
         self.judged_actions = actions = self._intended()
-        # The whole call is judged by one policy, whatever is reloaded meanwhile.
-        self.engines = {judge: judge.guard.engine for judge in self.judges}
         captured_ns = self._captured_ns()
         self.facts = {judge: judge.context.facts(captured_ns, reading) for judge in self.judges}
         questions = [(judge, action) for judge in self.judges for action in actions]
@@ -205,6 +234,7 @@ class Call:
         arguments: Arguments = (self.args, self.kwargs)
         if True in [column.hinges_on_faces for column in columns]:
             faces = self._look(seen)
+            self.redactable = self._can_redact()
         elif seen is not None and not seen.finished and seen.known is not None:
             faces = len(seen.known)
         rulings = [column.ruling(faces) for column in columns]
@@ -281,14 +311,23 @@ class Call:
             return None
         return seen.fault or seen.late(time.monotonic_ns())
 
+    def _can_redact(self) -> bool:
+        """Whether its pictures, all of them, could go out without their faces."""
+        pictures = self.pictures
+        return (
+            pictures is not None
+            and bool(pictures.found)
+            and not pictures.opaque
+            and self.rewritable
+            and not pictures.shows_faces_in_a_video
+        )
+
     def _replace(self, verdict: Verdict) -> tuple[Verdict, Arguments | None]:
         """The arguments with every picture as it was judged; under `redact`, with its faces removed."""
         pictures = self.pictures
         if pictures is None:
             return verdict, None
-        if verdict is Verdict.REDACT and (not pictures.found or pictures.opaque or not self.rewritable):
-            return Verdict.DENY, None
-        if verdict is Verdict.REDACT and pictures.shows_faces_in_a_video:
+        if verdict is Verdict.REDACT and not self.redactable:
             return Verdict.DENY, None
         for picture in pictures.found:
             if verdict is Verdict.REDACT and picture.put is not None and picture.faces:
@@ -326,6 +365,7 @@ class Call:
             latency_us=(time.perf_counter_ns() - self.arrived_ns) / 1000,
             policy_digest=judge.guard.policy_digest if engine is None else engine.digest,
             frame=None if self.seen is None else self.seen.index,
+            enforced=not self.shadow,
             explain=_nothing_lifts if ruling is None else ruling.lifted_by,
             contradicted=judge.context.contradictions,
         )
@@ -342,14 +382,26 @@ class Call:
             reading[1],
             self._captured_ns(),
             [judge.id for judge in self.judges],
+            again=self.recorded,
+            redactable=self.redactable,
         )
+        if len(self.judges) > 1:
+            entry.judged_facts = [self.facts.get(judge, judge.context.effective) for judge in self.judges]
+        if len(self.judged_actions) > 1:
+            entry.judged_actions = self.judged_actions
+        self.recorded = True
+        guard = self.source.guard
         try:
-            self.source.guard.ledger.record(entry)
+            if guard.watch is None or not guard.watch.awake:
+                guard.ledger.record(entry)
+            else:
+                guard.watch.record(guard.ledger, entry)
         except Exception as error:
             log.error("source %s: a call could not be recorded: %s", self.source.id, error)
-            if decision.verdict is Verdict.DENY:
+            if decision.verdict is Verdict.DENY and not self.shadow:
                 return  # it is refused all the same, and its row waits for the disk
             self.fault = str(error)
+            self.shadow = False  # a roll-out without a record shows nothing: refused, and enforced
             raise self._refusal(self._broken()) from error
 
     def _refusal(self, decision: Decision) -> Denied | GuardFault:

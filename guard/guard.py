@@ -7,11 +7,13 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from guard.attendance import Attendance
 from guard.clock import Clock
 from guard.config import Config, SourceConfig, load_config
 from guard.errors import ConfigError, GuardError, GuardFault
@@ -19,6 +21,7 @@ from guard.facts import Facts
 from guard.ledger import Ledger, NullLedger, Sink
 from guard.policy import Engine, bundle
 from guard.source import Source, check_service
+from guard.telemetry import Watch, watch
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,6 +47,8 @@ class Guard:
         policy_digest: sha256 over the packs in use; it stands in every decision.
         ledger: where attempted calls are recorded.
         clock: the clock that selects the version of every rule.
+        attendance: keeps which spans of each source were watched, None where there is no record.
+        watch: whom it tells what it does, None where nobody is told (`guard.telemetry`).
     """
 
     def __init__(
@@ -55,8 +60,10 @@ class Guard:
         *,
         detector: Detector | None = None,
         packs: Sequence[str | Path] | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self.config = config
+        self.watch = watch
         self._packs = packs
         self._reloading = threading.Lock()
         self.engine = engine
@@ -66,6 +73,9 @@ class Guard:
         self._detector = detector
         self._lock = threading.Lock()
         self._closed = False
+        self.attendance = (
+            None if isinstance(ledger, NullLedger) else Attendance(ledger, partial(clock.now, machine=True))
+        )
         self._sources = {id: Source(self, source) for id, source in config.sources.items()}
 
     @cached_property
@@ -86,6 +96,11 @@ class Guard:
                 max_age_s=min(config.max_age_s for config in configs),
             ),
         )
+
+    @property
+    def mode(self) -> str:
+        """``enforce``, or ``shadow`` where verdicts are recorded and every call is made all the same."""
+        return self.engine.mode
 
     @property
     def sources(self) -> Mapping[str, Source]:
@@ -131,11 +146,13 @@ class Guard:
         from guard.facts import Faces
 
         try:
-            found = self.detector.detect(picture, min_face_px=min_face_px, face_score=face_score)
+            with self._timed("detect"):
+                found = self.detector.detect(picture, min_face_px=min_face_px, face_score=face_score)
         except GuardError:
             raise
         except Exception as error:  # a broken detector is not "no faces"
-            raise GuardFault(f"the detector raised {type(error).__name__}: {error}") from error
+            log.error("the detector raised %s: %s", type(error).__name__, error)
+            raise GuardFault(f"the detector raised {type(error).__name__}") from error
         if not isinstance(found, Faces):
             raise GuardFault(f"the detector answered with a {type(found).__name__} instead of faces")
         return found
@@ -144,19 +161,25 @@ class Guard:
         """A read-only copy of the picture with every face made unrecognisable, of the same shape and kind."""
         from guard.vision import redact
 
-        redacted = redact(picture, faces)
+        with self._timed("redact"):
+            redacted = redact(picture, faces)
         if redacted is picture or redacted.shape != picture.shape:
             raise GuardFault("the redaction did not give a picture of the same shape")
         redacted.flags.writeable = False
         return redacted
 
+    def _timed(self, stage: str) -> AbstractContextManager[None]:
+        watched = self.watch is not None and self.watch.awake
+        return self.watch.stage(stage, span=f"guard.{stage}") if watched and self.watch is not None else nullcontext()
+
     def reload(self) -> str:
         """Reads `[policy]` of the file and its packs again and puts them in force; gives the digest in force then.
 
         All or nothing: the new set is read, checked and compiled first, then takes effect in one step. A call that was
-        judged by the old one and is not yet released is judged again. Raises `ConfigError` or `PolicyError` where the
-        new set is broken: the last good one stays in force. Sources with their facts, services and the ledger stay as
-        they were loaded; what the file says of them now is checked, and takes effect when the guard is loaded again.
+        judged by the old one and is not yet released is judged again, also where only `mode` changed. Raises
+        `ConfigError` or `PolicyError` where the new set is broken: the last good one stays in force. Sources with their
+        facts, services and the ledger stay as they were loaded; what the file says of them now is checked, and takes
+        effect when the guard is loaded again.
         """
         with self._reloading:
             try:
@@ -166,14 +189,15 @@ class Guard:
                 log.error("the policy was not reloaded, policy %s stays in force: %s", self.policy_digest[:16], error)
                 raise
             before = self.policy_digest
-            if engine.digest == before:
+            if engine.digest == before and engine.mode == self.mode:
                 log.info("the policy was read again and is the same, %s", before[:16])
                 return before
             self.ledger.describe(engine.digest, engine.statement())
             self.clock.has_passed(_ns(engine.reviewed))
             self.engine = engine
             self.policy_digest = engine.digest
-            log.warning("policy %s is in force instead of %s", engine.digest[:16], before[:16])
+            log.warning("policy %s, mode %s, is in force instead of %s", engine.digest[:16], self.mode, before[:16])
+            _say_mode(engine, config)
             return engine.digest
 
     def check_open(self) -> None:
@@ -184,6 +208,8 @@ class Guard:
     def close(self) -> None:
         """Writes what is left of the record. Calls made later are refused."""
         self._closed = True
+        if self.attendance is not None:
+            self.attendance.close()
         self.ledger.close()
 
     def __enter__(self) -> Guard:
@@ -214,7 +240,7 @@ def load(
         clock: nanoseconds since 1970 UTC; for tests.
 
     Raises `ConfigError` for the file and a changed model, `PolicyError` for the packs, `LedgerError` where the record
-    cannot be written: nothing starts without any of them.
+    cannot be written: nothing starts without any of them. Logs a warning where `[policy] mode` is ``shadow``.
     """
     config = load_config(path)
     engine = engine_of(config, packs)
@@ -222,10 +248,22 @@ def load(
         detector = _shipped_detector(only_checked=isinstance(ledger, NullLedger))
     if ledger is None or isinstance(ledger, (str, Path)):
         file = ledger or config.ledger or config.path.parent / "decisions.db"
-        ledger = Ledger(file)
+        ledger = Ledger(
+            file,
+            key=config.ledger_key,
+            checkpoint_records=config.checkpoint_records,
+            checkpoint_seconds=config.checkpoint_seconds,
+        )
     ledger.describe(engine.digest, engine.statement())
+    told = None
+    if not isinstance(ledger, NullLedger):
+        _say_mode(engine, config)
+        told = watch(sources=config.label_sources)
+        if told is not None:
+            told.keep_an_eye_on(ledger)
     past_ns = max(_ns(engine.reviewed), ledger.last_at_ns())
-    loaded = Guard(config, engine, ledger, Clock(past_ns=past_ns, given=at, read=clock), detector=detector, packs=packs)
+    judged_by = Clock(past_ns=past_ns, given=at, read=clock)
+    loaded = Guard(config, engine, ledger, judged_by, detector=detector, packs=packs, watch=told)
     if not isinstance(ledger, NullLedger):
         global _latest
         _latest = loaded
@@ -249,6 +287,14 @@ def engine_of(config: Config, packs: Sequence[str | Path] | None = None) -> Engi
     if config.bundle is not None and config.public_key is not None:
         bundle.require(engine, config.bundle, config.public_key)
     return engine
+
+
+def _say_mode(engine: Engine, config: Config) -> None:
+    """A warning in the log, which reaches stderr where nobody set logging up."""
+    if engine.mode == "shadow":
+        log.warning(
+            "%s: policy.mode is shadow: calls are judged and recorded, and made whatever the verdict", config.path.name
+        )
 
 
 def _ns(instant: datetime) -> int:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast, overload
 
 import wrapt
 
+from guard.attendance import NOBODY
 from guard.clock import Clock, Reading
 from guard.context import Context
 from guard.errors import ConfigError
@@ -55,6 +56,7 @@ class Source:
         self.guard = guard
         self.id = config.id
         self.facts: Facts = config.facts
+        self.tally = NOBODY if guard.attendance is None else guard.attendance.tally(config.id)
         self.camera = config.camera
         self.context = Context(config.id, config.facts, guard.config.near_real_time_s, live=config.camera.live)
         if guard.config.attestation.mode != "off":
@@ -240,6 +242,7 @@ class Source:
             latency_us=(time.perf_counter_ns() - start) / 1000,
             policy_digest=engine.digest,
             frame=None,
+            enforced=engine.mode == "enforce",
             explain=ruling.lifted_by,
             contradicted=self.context.contradictions,
         )

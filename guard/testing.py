@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from guard.facts import Faces
-    from guard.ledger import Entry
+    from guard.ledger import Entry, Leaf
 
 __all__ = ["FakeClock", "FakeDetector", "MemoryLedger"]
 
@@ -46,7 +46,7 @@ class FakeDetector:
 
 
 class MemoryLedger:
-    """Keeps entries in `entries`, and what their policies are in `policies`.
+    """Keeps entries in `entries`, what their policies are in `policies`, other leaves in `leaves` and `pending`.
 
     `fail` set to a text makes every release refuse, as a full disk would.
     """
@@ -55,10 +55,22 @@ class MemoryLedger:
         self.entries: list[Entry] = []
         self.fail: str | None = None
         self.policies: dict[str, dict[str, Any]] = {}
+        self.leaves: list[Leaf] = []
+        self.pending: dict[str, Leaf] = {}
 
     def describe(self, digest: str, policy: Mapping[str, Any]) -> None:
         """See `guard.ledger.Sink`."""
         self.policies[digest] = dict(policy)
+
+    def append(self, leaf: Leaf, *, name: str | None = None) -> None:
+        """See `guard.ledger.Sink`."""
+        if name is not None:
+            self.pending.pop(name, None)
+        self.leaves.append(leaf)
+
+    def pend(self, name: str, leaf: Leaf) -> None:
+        """See `guard.ledger.Sink`."""
+        self.pending[name] = leaf
 
     def record(self, entry: Entry) -> None:
         """See `guard.ledger.Sink`."""

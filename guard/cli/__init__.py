@@ -19,6 +19,7 @@ __all__ = ["main"]
 # A command's module is loaded when it is asked for: `guard decide` answers in well under a second.
 _COMMANDS = {
     "init": ("guard.cli.init", "init", "Write a first guard.toml from a few questions or flags."),
+    "redact": ("guard.cli.redact", "redact", "Copy clips with every face hidden."),
     "replay": ("guard.cli.replay", "replay", "Run a clip, folder, camera or stream through the guard."),
     "decide": ("guard.cli.decide", "decide", "Decide one call and explain the decision."),
     "policy": ("guard.cli.policy", "policy_app", "List, show, check and test policy packs."),

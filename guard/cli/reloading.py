@@ -61,4 +61,5 @@ def _reload(guard: Guard) -> None:
         said = f"not reloaded, policy {before[:16]} stays in force: {type(error).__name__}: {error}"
     else:
         said = f"policy {digest[:16]} is in force" + ("" if digest != before else ", as before")
+        said += "" if guard.mode == "enforce" else "; mode is shadow: nothing is enforced"
     print(f"guard: {said}", file=sys.stderr, flush=True)

@@ -68,6 +68,8 @@ def replay(
         # Without a [ledger] in the file the record goes beside the other outputs.
         with load(config, ledger=None if configured else folder / _LEDGER, at=day) as guard:
             judged = _source(guard, source, service)
+            if guard.mode == "shadow":
+                print("guard: SHADOW MODE: verdicts are recorded and not enforced, every call is made", file=sys.stderr)
             far_end = open_matcher(matcher, gallery=gallery, model=model)
             with _progress(opened) as advance, Stop().listening() as stop, reload_on_hangup(guard):
                 result = run_replay(
@@ -165,6 +167,10 @@ def _show(result: Replay) -> None:
         calls.add_row(f"{row.action} at {row.service}", *(f"{count:,}" for count in counts))
     show(calls)
     for row in result.calls:
+        if row.unenforced:
+            console.print(
+                Text(f"SHADOW MODE: {row.unenforced:,} calls were made whatever the verdict; nothing was enforced")
+            )
         if row.faulted:
             console.print(f"{row.faulted:,} of the denied: the guard itself could not judge")
     if result.reasons:

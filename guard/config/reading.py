@@ -32,10 +32,11 @@ Detect = Literal["every-frame", "on-demand"]
 _FACT_GROUPS = ("operator", "place", "capture", "use", "gallery", "subject", "evidence")
 _SOURCE_KEYS = ("id", "detect", "min_face_px", "face_score", "max_age_s", "camera", "passport", *_FACT_GROUPS)
 _TABLES = {
-    "policy": ("packs", "base", "extra", "bundle", "public_key", "near_real_time_s", *ATTESTATION),
-    "ledger": ("path",),
+    "policy": ("packs", "base", "extra", "mode", "bundle", "public_key", "near_real_time_s", *ATTESTATION),
+    "ledger": ("path", "key", "checkpoint_seconds", "checkpoint_records"),
+    "telemetry": ("sources",),
 }
-_TOP = ("policy", "operator", "source", "services", "ledger", "gateway")
+_TOP = ("policy", "operator", "source", "services", "ledger", "telemetry", "gateway")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +66,11 @@ class SourceConfig:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """A whole `guard.toml`. Paths are absolute; `ledger` is None where the file names none.
+    """A whole `guard.toml`. Paths are absolute; `ledger` is None where the file names none, `ledger_key` as well.
 
-    `settings` are `[policy] base` and `extra`. Where `bundle` is set, the packs in use are those that it lists, signed
-    with the key to `public_key`. `gateway` is None where the file has no such table.
+    `settings` are `[policy] base`, `extra` and `mode`. Where `bundle` is set, the packs in use are those that it lists,
+    signed with the key to `public_key`. `label_sources` is `[telemetry] sources`: whether metrics name the source.
+    `gateway` is None where the file has no such table.
     `near_real_time_s` is how old a picture may be and its use still be nearly real-time.
     """
 
@@ -80,7 +82,11 @@ class Config:
     settings: Settings = field(default_factory=Settings)
     bundle: Path | None = None
     public_key: Path | None = None
+    label_sources: bool = False
     gateway: GatewayConfig | None = None
+    ledger_key: Path | None = None
+    checkpoint_seconds: float = 60.0
+    checkpoint_records: int = 1000
     near_real_time_s: float = NEAR_REAL_TIME_S
     attestation: Attestation = field(default_factory=Attestation)
 
@@ -104,29 +110,41 @@ def load_config(path: Path | str) -> Config:
         services=services,
         ledger=_path(ledger, "path", path.parent, f"{name}: ledger"),
         settings=_settings(policy, name),
+        label_sources=_flag(_table(table, "telemetry", name).get("sources", False), f"{name}: telemetry.sources"),
         near_real_time_s=number(
             policy.get("near_real_time_s", NEAR_REAL_TIME_S), f"{name}: policy.near_real_time_s", low=0.0, high=86_400.0
         ),
         attestation=read_attestation(policy, path.parent, f"{name}: policy"),
         gateway=read_gateway(gateway, path.parent, sources, services, f"{name}: gateway") if gateway else None,
         **_signed(policy, path.parent, f"{name}: policy"),
+        **_sealing(ledger, path.parent, f"{name}: ledger"),
     )
 
 
 def _settings(policy: Mapping[str, Any], name: str) -> Settings:
     try:
-        return Settings(**{key: policy[key] for key in ("base", "extra") if key in policy})
+        return Settings(**{key: policy[key] for key in ("base", "extra", "mode") if key in policy})
     except ConfigError as error:
         raise ConfigError(error.what, where=f"{name}: {error.where}", mend=error.mend) from None
 
 
-def _signed(policy: Mapping[str, Any], folder: Path, where: str) -> dict[str, Path | None]:
+def _signed(policy: Mapping[str, Any], folder: Path, where: str) -> dict[str, Any]:
     for key, other in (("bundle", "public_key"), ("public_key", "bundle")):
         if key in policy and other not in policy:
             raise ConfigError(
                 f"{key} says nothing without {other}", where=f"{where}.{key}", mend=f"name the {other} as well"
             )
     return {key: _path(policy, key, folder, where) for key in ("bundle", "public_key")}
+
+
+def _sealing(ledger: Mapping[str, Any], folder: Path, where: str) -> dict[str, Any]:
+    """Who signs the record, and how often."""
+    seconds, records = ledger.get("checkpoint_seconds", 60), ledger.get("checkpoint_records", 1000)
+    return {
+        "ledger_key": _path(ledger, "key", folder, where),
+        "checkpoint_seconds": number(seconds, f"{where}.checkpoint_seconds", low=0.1, high=86_400),
+        "checkpoint_records": int(number(records, f"{where}.checkpoint_records", low=1, high=1_000_000, whole=True)),
+    }
 
 
 def _path(table: Mapping[str, Any], key: str, folder: Path, where: str) -> Path | None:
@@ -231,6 +249,12 @@ def _table(table: Mapping[str, Any], key: str, name: str) -> dict[str, Any]:
     value = table.get(key, {})
     if not isinstance(value, dict):
         raise ConfigError(f"{key} must be a table", where=f"{name}: {key}", mend=f"write [{key}]")
+    return value
+
+
+def _flag(value: Any, where: str) -> bool:
+    if not isinstance(value, bool):
+        raise ConfigError(f"{value!r} cannot be used here", where=where, mend="write true or false")
     return value
 
 

@@ -50,6 +50,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     `explain` computes `lifted_by`. `faces` is the count that the detector saw in the very picture of the
     call, None = unknown. `fault` says why the guard could not decide, and then the verdict is deny. The
     verdict stays true until `valid_until`, other facts being equal. `latency_us` is in microseconds.
+    `enforced` is False in shadow mode: the verdict was recorded, and the call made whatever it was.
     `contradicted` says what of the source was seen to be otherwise than declared, with the evidence, a line each.
     """
 
@@ -67,6 +68,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     latency_us: float
     policy_digest: str
     frame: int | None = None
+    enforced: bool = True
     explain: Callable[[], Lift] | None = None
     contradicted: tuple[str, ...] = ()
 
@@ -100,7 +102,11 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         return self.explain()
 
     def to_json(self) -> dict[str, Any]:
-        """The object ``guard.decision/1``; ``contradicted`` stands in it only where something is."""
+        """The object ``guard.decision/1``.
+
+        ``enforced`` stands in it only where the verdict was not, ``contradicted`` only where something is.
+        """
+        shadow = {} if self.enforced else {"enforced": False}
         contradicted = {"contradicted": list(self.contradicted)} if self.contradicted else {}
         return {
             "schema": "guard.decision/1",
@@ -110,6 +116,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, eq=False):
             "action": self.action,
             "service": self.service,
             "verdict": self.verdict.value,
+            **shadow,
             "faces": self.faces,
             "lifted_by": self.lifted_by,
             "reasons": [reason.to_json() for reason in self.reasons],

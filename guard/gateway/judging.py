@@ -41,13 +41,14 @@ class Released:
     """A request that may go out.
 
     Attributes:
-        decision: ``allow``, ``redact``, or ``untouched`` for one that is no guarded call and has no record.
+        decision: ``allow``, ``redact``, ``untouched`` for one that is no guarded call and has no record, or ``shadow``
+            where nothing is enforced: it goes out as it came, and its record has the verdict.
         body: what may go out.
         record: the id of its record.
         approval: what the release covers while it is sent, should the HTTP client of this process be guarded too.
     """
 
-    decision: Literal["allow", "redact", "untouched"]
+    decision: Literal["allow", "redact", "untouched", "shadow"]
     body: bytes
     record: str | None = None
     approval: Approval | None = None
@@ -180,6 +181,8 @@ class Judge:
             body = _rewritten(call, asked, payload)
         if not ticket.release():
             raise Refused.by(call.withdraw(self._too_late), kind="deadline")
+        if call.shadow:
+            return Released("shadow", body, call.id)
         redacted = call.decision is not None and call.decision.verdict is Verdict.REDACT
         return Released("redact" if redacted else "allow", body, call.id, call.approval(sealed=True))
 

@@ -17,7 +17,7 @@ class Metrics:
         self._registry = CollectorRegistry()
         self._requests = Counter(
             "guard_gateway_requests",
-            "Requests by the upstream's shape and what was decided: allow, redact, deny, fault, untouched.",
+            "Requests by the upstream's shape and what was decided: allow, redact, deny, fault, untouched, shadow.",
             ("shape", "decision"),
             registry=self._registry,
         )

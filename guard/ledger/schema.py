@@ -1,6 +1,7 @@
 """The tables, and how they are opened.
 
-WAL with ``synchronous = FULL``: a commit that returned is on disk, and a reader never blocks the writer.
+WAL with ``synchronous = FULL``: a commit that returned is on disk, and a reader never blocks the writer. What the file
+says is said in leaves; every other value in it is derived from them or signed, and `verify` derives it again.
 """
 
 from __future__ import annotations
@@ -8,95 +9,150 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-__all__ = ["COLUMNS", "SCHEMA_VERSION", "connect", "prepare"]
+from guard.errors import LedgerError
 
-SCHEMA_VERSION = 2
+__all__ = ["SCHEMA_VERSION", "connect", "is_ledger", "objects", "open_to_read", "prepare"]
 
-COLUMNS = (
-    "id",
-    "at",
-    "clock",
-    "source",
-    "frame",
-    "captured_at",
-    "action",
-    "service",
-    "verdict",
-    "fault",
-    "faces",
-    "rules",
-    "judged_under",
-    "policy_digest",
-    "facts_digest",
-    "latency_us",
-)
+SCHEMA_VERSION = 3
 
+# leaves: body = the JSON, NULL where it was pruned; hash = its RFC 6962 leaf hash; kind is not stored.
+# superseded: records whose place a later one took, as that one says.
+# pending: statements that still grow; each becomes a leaf. tree: the Merkle frontier, so that appending reads one row.
 _TABLES = """
-CREATE TABLE IF NOT EXISTS facts (
-  digest TEXT PRIMARY KEY,
-  json   TEXT NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS policies (
-  digest TEXT PRIMARY KEY,
-  packs  TEXT NOT NULL,
-  base   TEXT NOT NULL DEFAULT 'shipped',
-  extra  TEXT NOT NULL DEFAULT 'none'
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS records (
-  seq           INTEGER PRIMARY KEY AUTOINCREMENT,
-  id            TEXT NOT NULL UNIQUE,
-  at            TEXT NOT NULL,
-  clock         TEXT NOT NULL CHECK (clock IN ('system', 'given', 'disbelieved')),
-  source        TEXT,
-  frame         INTEGER,
-  captured_at   TEXT,
-  action        TEXT,
-  service       TEXT,
-  verdict       TEXT NOT NULL CHECK (verdict IN ('allow', 'redact', 'deny')),
-  fault         TEXT,
-  faces         INTEGER,
-  rules         TEXT NOT NULL,
-  judged_under  TEXT NOT NULL,
-  policy_digest TEXT NOT NULL,
-  facts_digest  TEXT NOT NULL REFERENCES facts (digest),
-  latency_us    REAL NOT NULL
+CREATE TABLE leaves (
+  seq  INTEGER PRIMARY KEY,
+  body TEXT,
+  hash BLOB NOT NULL,
+  kind TEXT GENERATED ALWAYS AS (json_extract(body, '$.kind')) VIRTUAL
 );
+CREATE INDEX leaves_of_other_kinds ON leaves (kind) WHERE kind <> 'call';
+CREATE TABLE superseded (
+  seq INTEGER PRIMARY KEY,
+  by  INTEGER NOT NULL
+);
+CREATE TABLE pending (
+  session TEXT NOT NULL,
+  name    TEXT NOT NULL,
+  body    TEXT NOT NULL,
+  PRIMARY KEY (session, name)
+) WITHOUT ROWID;
+CREATE TABLE checkpoints (
+  number INTEGER PRIMARY KEY,
+  note   TEXT NOT NULL
+);
+CREATE TABLE tree (
+  one    INTEGER PRIMARY KEY CHECK (one = 1),
+  size   INTEGER NOT NULL,
+  peaks  BLOB NOT NULL,
+  sealed INTEGER NOT NULL
+);
+CREATE VIEW records AS
+  SELECT
+    seq,
+    json_extract(body, '$.id') AS id,
+    json_extract(body, '$.count') AS count,
+    json_extract(body, '$.at') AS at,
+    json_extract(body, '$.until') AS until,
+    json_extract(body, '$.source') AS source,
+    json_extract(body, '$.action') AS action,
+    json_extract(body, '$.service') AS service,
+    json_extract(body, '$.verdict') AS verdict,
+    json_extract(body, '$.fault') AS fault,
+    json_extract(body, '$.rules') AS rules,
+    body
+  FROM (
+    SELECT seq, body FROM leaves WHERE kind = 'call'
+      AND seq NOT IN (SELECT seq FROM superseded)
+    UNION ALL
+    SELECT NULL, body FROM pending WHERE json_extract(body, '$.kind') = 'call'
+  );
 """
 
 
 def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     """Opens the file. Raises `sqlite3.Error`; callers turn that into a `LedgerError`."""
     if read_only:
-        return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5.0)
-    connection = sqlite3.connect(path, timeout=5.0, isolation_level=None)
+        return _connect_to_read(path)
+    # One thread at a time uses it: whoever opens the ledger first, its writer from then on.
+    connection = sqlite3.connect(path, timeout=5.0, isolation_level=None, check_same_thread=False)
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA wal_autocheckpoint = 0")  # the writer does it, when nobody waits for the disk
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def prepare(connection: sqlite3.Connection) -> None:
-    """Makes the tables, and proves by a committed write that this file can be written at all."""
-    found = connection.execute("PRAGMA user_version").fetchone()[0]
-    if found not in (0, 1, SCHEMA_VERSION):
-        raise sqlite3.DatabaseError(f"it is of ledger version {found}, this guard writes version {SCHEMA_VERSION}")
-    if found == 0 and connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-        raise sqlite3.DatabaseError("it is an SQLite file of something else, not a ledger")
-    connection.execute("BEGIN IMMEDIATE")
+def _connect_to_read(path: Path) -> sqlite3.Connection:
+    def opened(options: str) -> sqlite3.Connection:
+        return sqlite3.connect(f"{path.absolute().as_uri()}?{options}", uri=True, timeout=5.0, isolation_level=None)
+
+    connection = opened("mode=ro")
     try:
-        if found == 1:
-            connection.execute("ALTER TABLE policies ADD COLUMN base TEXT NOT NULL DEFAULT 'shipped'")
-            connection.execute("ALTER TABLE policies ADD COLUMN extra TEXT NOT NULL DEFAULT 'none'")
-        for statement in _TABLES.split(";"):
-            if statement.strip():
-                connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        connection.execute("COMMIT")
+        connection.execute("PRAGMA schema_version")
+    except sqlite3.OperationalError:
+        connection.close()
+        if Path(f"{path}-wal").exists():
+            raise
+        # A closed ledger in a folder where nothing can be written, an auditor's copy: nobody else writes it either.
+        connection = opened("mode=ro&immutable=1")
     except BaseException:
-        if connection.in_transaction:  # a failed COMMIT may have ended it, and its own error is the one to hear
-            connection.execute("ROLLBACK")
+        connection.close()
         raise
+    return connection
+
+
+def is_ledger(connection: sqlite3.Connection) -> bool:
+    """Whether the file holds a ledger of this version; False where it is empty.
+
+    Raises `sqlite3.DatabaseError` for any other file: an older version is neither read nor changed.
+    """
+    found = connection.execute("PRAGMA user_version").fetchone()[0]
+    if found == SCHEMA_VERSION:
+        return True
+    if found:
+        raise sqlite3.DatabaseError(
+            f"it is of ledger version {found}, this guard knows version {SCHEMA_VERSION} only; it was left as it is"
+        )
+    if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        raise sqlite3.DatabaseError("it is an SQLite file of something else, not a ledger")
+    return False
+
+
+def prepare(connection: sqlite3.Connection) -> bool:
+    """Makes the tables where the file is empty, inside the transaction that is open; says whether it did."""
+    if is_ledger(connection):
+        return False
+    for statement in _statements():
+        connection.execute(statement)
+    connection.execute("INSERT INTO tree VALUES (1, 0, x'', 0)")
+    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    return True
+
+
+def objects() -> dict[str, str]:
+    """Every table, index and view of a ledger by name, with the SQL that made it."""
+    return {statement.split()[2]: statement for statement in _statements()}
+
+
+def open_to_read(path: Path) -> sqlite3.Connection:
+    """A connection that cannot write. Raises `LedgerError` where there is no ledger of this version."""
+    try:
+        if not path.is_file():
+            raise LedgerError("there is no ledger", where=str(path), mend="name the file that [ledger] path gives")
+        connection = connect(path, read_only=True)
+        try:
+            if not is_ledger(connection):
+                raise sqlite3.DatabaseError("it is empty")
+        except BaseException:
+            connection.close()
+            raise
+    except (sqlite3.Error, OSError) as error:
+        raise LedgerError(f"the ledger cannot be read: {error}", where=str(path)) from error
+    return connection
+
+
+def _statements() -> list[str]:
+    return [statement.strip() for statement in _TABLES.split(";") if statement.strip()]

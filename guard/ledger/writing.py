@@ -1,88 +1,49 @@
 """The writer: one thread, one connection, many callers.
 
-A denial costs its caller one queue operation and is committed within `COMMIT_SECONDS`. A release waits until its row is
-on disk. Where a row cannot be written, nothing is released: the caller gets `LedgerError`, the rows wait in memory and
+A denial costs its caller one queue operation and is on disk within a second. A release waits until its record is.
+Where a record cannot be written, nothing is released: the caller gets `LedgerError`, the refusals wait in memory and
 are written when the file can be written again.
 """
 
 from __future__ import annotations
 
 import atexit
-import json
 import logging
 import os
 import sqlite3
 import threading
+import time
 import weakref
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
-from functools import lru_cache
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any, Protocol
+from typing import Any
 
+from guard._version import __version__
 from guard.errors import LedgerError
+from guard.ledger.drafts import Drafts, Other
 from guard.ledger.entry import Entry
-from guard.ledger.schema import COLUMNS, connect, prepare
+from guard.ledger.instants import now, ns_of
+from guard.ledger.keys import signing_key
+from guard.ledger.leaves import Closed, Leaf, Lost, Opened, check
+from guard.ledger.notes import verifier_key
+from guard.ledger.store import Store
 
-__all__ = ["COMMIT_SECONDS", "Ledger", "NullLedger", "Sink"]
+__all__ = ["COMMIT_SECONDS", "Ledger"]
 
 log = logging.getLogger("guard.ledger")
 
-COMMIT_SECONDS = 0.25
+COMMIT_SECONDS = 0.5
 """How long a denial may wait for others before it is committed. The promise is one second."""
 
 _RELEASE_SECONDS = 10.0
+_RETRY_SECONDS = 1.0
 _QUEUE_LIMIT = 50_000
 _KEPT_LIMIT = 200_000
-
-_INSERT = (
-    f"INSERT INTO records ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))}) "
-    f"ON CONFLICT (id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in COLUMNS[1:])}"
-)
-
-
-class Sink(Protocol):
-    """Where entries go. `guard.testing.MemoryLedger` is the fake."""
-
-    def record(self, entry: Entry) -> None:
-        """Takes an entry. Returns once it is on disk if `entry.released`, at once otherwise.
-
-        Raises `LedgerError` where a release cannot be written: the call must then not be made.
-        """
-
-    def describe(self, digest: str, policy: Mapping[str, Any]) -> None:
-        """Takes what a policy digest stands for: ``packs``, ``base``, ``extra``. It is written with the first record
-        that cites it, or before."""
-
-    def last_at_ns(self) -> int:
-        """Instant of the newest record in nanoseconds since 1970 UTC, 0 where there is none."""
-
-    def flush(self) -> None:
-        """Returns once everything handed over so far is on disk. Raises `LedgerError` where it is not."""
-
-    def close(self) -> None:
-        """Writes what is left and stops."""
-
-
-class NullLedger:
-    """Keeps nothing. For `Source.authorize` in benchmarks and for `guard decide`, which make no call."""
-
-    def record(self, entry: Entry) -> None:
-        raise LedgerError("this guard keeps no record, so it can release no call", mend="set [ledger] path")
-
-    def describe(self, digest: str, policy: Mapping[str, Any]) -> None:
-        return None
-
-    def last_at_ns(self) -> int:
-        return 0
-
-    def flush(self) -> None:
-        return None
-
-    def close(self) -> None:
-        return None
+_NEVER = float("inf")
+_LOG_BYTES = 1_000_000
+_LOG_BYTES_BUSY = 16_000_000
 
 
 class _Ticket:
@@ -95,25 +56,43 @@ class _Ticket:
         self.refused: str | None = None
 
 
-_Item = tuple[Entry | None, _Ticket | None]
+_Item = tuple[Entry | Other | None, _Ticket | None]
 
 
 class Ledger:
-    """A ledger file, open for writing. Safe for threads; after a fork the child opens its own connection.
+    """A ledger file, open for writing. Safe for threads; after a fork the child opens a connection of its own.
 
     Args:
         path: the file; made where it is absent, its folder must exist.
         policies: digest to what it stands for (``packs``, ``base``, ``extra``), written beside the records.
+        key: PEM file of the Ed25519 key that signs checkpoints; else the environment's, else one beside the ledger.
+        checkpoint_records: how many leaves there may be without a checkpoint over them.
+        checkpoint_seconds: how long a leaf may be without one.
 
     Raises `LedgerError` at once where the file cannot be written, so that nothing starts without a record.
     """
 
-    def __init__(self, path: Path | str, *, policies: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        policies: Mapping[str, Mapping[str, Any]] | None = None,
+        key: Path | None = None,
+        checkpoint_records: int = 1000,
+        checkpoint_seconds: float = 60.0,
+    ) -> None:
         self.path = Path(path)
+        self.checkpoint_records = checkpoint_records
+        self.checkpoint_seconds = checkpoint_seconds
+        self._key_file = key
         self._policies = {digest: dict(policy) for digest, policy in (policies or {}).items()}
         self._lock = threading.Lock()
         self._closed = False
+        self._forked = False
         self._failing: str | None = None
+        # Since when something waits: handed over and not yet taken, taken and not yet written.
+        self._handed_s: float = _NEVER
+        self._unwritten_s: float = _NEVER
         self._start()
         _open_ledgers.add(self)
 
@@ -121,10 +100,12 @@ class Ledger:
 
     def record(self, entry: Entry) -> None:
         """See `Sink.record`."""
-        if self._pid != os.getpid():
-            self._after_fork()
+        if self._forked:
+            self._start_in_child()
         if self._closed:
-            raise LedgerError("the ledger is closed", where=str(self.path), mend="load the guard again")
+            raise self._is_closed()
+        if self._handed_s == _NEVER:
+            self._handed_s = time.monotonic()
         if entry.released:
             self._wait_for_disk(entry)
             return
@@ -134,35 +115,61 @@ class Ledger:
             with suppress(LedgerError):
                 self.flush()
 
+    def append(self, leaf: Leaf, *, name: str | None = None) -> None:
+        """See `Sink.append`."""
+        self._put(Other(leaf, name, pending=False))
+
+    def pend(self, name: str, leaf: Leaf) -> None:
+        """See `Sink.pend`."""
+        self._put(Other(leaf, name, pending=True))
+
     def flush(self) -> None:
         """See `Sink.flush`."""
+        if self._forked:
+            self._start_in_child()
         self._wait_for_disk(None)
 
     def describe(self, digest: str, policy: Mapping[str, Any]) -> None:
         """See `Sink.describe`."""
         self._policies = {**self._policies, digest: dict(policy)}
 
+    def lag_s(self) -> float:
+        """Age in seconds of the oldest entry that was handed over and is not on disk; 0.0 where all are."""
+        oldest_s = min(self._handed_s, self._unwritten_s)
+        return 0.0 if oldest_s == _NEVER else max(0.0, time.monotonic() - oldest_s)
+
     def last_at_ns(self) -> int:
         """See `Sink.last_at_ns`; read once, when the ledger was opened."""
         return self._last_at_ns
 
     def close(self) -> None:
-        """Writes what is left, stops the thread and closes the file. Safe to call twice."""
+        """Writes what is left, seals it, stops the thread and closes the file. Safe to call twice."""
         with self._lock:
             if self._closed:
                 return
             self._closed = True
-        if self._pid == os.getpid():
+        _open_ledgers.discard(self)
+        if not self._forked:
             self._queue.put((None, None))
             self._urgent.set()
             self._thread.join(timeout=_RELEASE_SECONDS)
-        _open_ledgers.discard(self)
 
     def __enter__(self) -> Ledger:
         return self
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+    def _put(self, other: Other) -> None:
+        check(other.leaf)
+        if self._forked:
+            self._start_in_child()
+        if self._closed:
+            raise self._is_closed()
+        self._queue.put((other, None))
+
+    def _is_closed(self) -> LedgerError:
+        return LedgerError("the ledger is closed", where=str(self.path), mend="load the guard again")
 
     def _wait_for_disk(self, entry: Entry | None) -> None:
         ticket = _Ticket()
@@ -171,7 +178,8 @@ class Ledger:
         if not ticket.done.wait(_RELEASE_SECONDS) or not self._thread.is_alive():
             ticket.refused = ticket.refused or f"it did not answer within {_RELEASE_SECONDS:.0f} s"
             if entry is not None:
-                # Whatever the writer made of it, the row must end as what happened: a refusal.
+                # Whatever the writer made of it, the record must end as what happened: a refusal.
+                entry.again = True
                 entry.refused = "the record was not written in time"
                 self._queue.put((entry, None))
         if ticket.refused is not None:
@@ -181,25 +189,33 @@ class Ledger:
                 mend="free the disk or name another [ledger] path; calls stay refused until it can be written",
             )
 
-    # ---- the writer's side
+    # ---- starting, in this process or in a child of it
 
-    def _start(self) -> None:
-        self._pid = os.getpid()
+    def _start(self, *, alive: frozenset[str] = frozenset()) -> None:
+        """`alive` are sessions whose pending leaves are left to them."""
+        self._session = os.urandom(8).hex()
         self._queue: SimpleQueue[_Item] = SimpleQueue()
         self._urgent = threading.Event()
-        self._kept: list[Entry] = []
-        self._lost = 0
-        self._known_facts: set[str] = set()
-        self._known_policies: set[str] = set()
-        self._connection: sqlite3.Connection | None = None
+        self._drafts = Drafts(self._session, _KEPT_LIMIT)
+        self._pended_s = self._sealed_s = self._tidied_s = time.monotonic()
+        self._handed_s = self._unwritten_s = _NEVER
+        self._store: Store | None = None
         try:
-            connection = connect(self.path)
-            try:
-                prepare(connection)
-                self._last_at_ns = _newest(connection)
-            finally:
-                connection.close()
-        except (sqlite3.Error, OSError) as error:
+            self._store = store = Store(self.path)
+            self._key = signing_key(self.path, self._key_file)
+            self._origin = store.origin
+            last_at = store.last_at()
+            self._last_at_ns = 0 if last_at is None else ns_of(last_at)
+            others = {ledger._session for ledger in _open_ledgers}
+            store.begin()
+            store.adopt(alive | others | {self._session})
+            self._say_opened(store)
+            store.commit()
+        except LedgerError:
+            self._drop_store()
+            raise
+        except (sqlite3.Error, OSError, ValueError, KeyError) as error:
+            self._drop_store()
             raise LedgerError(
                 f"the ledger cannot be written: {error}",
                 where=str(self.path),
@@ -208,146 +224,177 @@ class Ledger:
         self._thread = threading.Thread(target=self._run, name="guard-ledger", daemon=True)
         self._thread.start()
 
-    def _after_fork(self) -> None:
+    def _say_opened(self, store: Store) -> None:
+        self._drafts.first = store.append(
+            Opened(
+                at=now(),
+                session=self._session,
+                guard=__version__,
+                key=verifier_key(store.origin, self._key.public_key().public_bytes_raw()),
+                checkpoint_records=self.checkpoint_records,
+                checkpoint_seconds=self.checkpoint_seconds,
+            )
+        )
+
+    def _in_child(self) -> None:
+        """Runs in a forked child, where the writer's thread is gone and the parent's connection must stay untouched."""
+        if self._store is not None:
+            _inherited.append(self._store)
+        self._store = None
+        self._lock = threading.Lock()
+        self._forked = True
+
+    def _start_in_child(self) -> None:
         with self._lock:
-            if self._pid != os.getpid():
-                self._start()
+            if self._forked and not self._closed:
+                self._start(alive=frozenset({self._session}))
+                self._forked = False
+
+    # ---- the writer's side
 
     def _run(self) -> None:
         stop = False
         while not stop:
-            batch = [self._queue.get()]
-            # Denials gather for a while, and their callers do not wake this thread; a release or the end does.
-            self._urgent.wait(COMMIT_SECONDS)
-            self._urgent.clear()
-            while True:
-                try:
-                    batch.append(self._queue.get_nowait())
-                except Empty:
-                    break
+            batch = self._gather()
             stop = (None, None) in batch
-            self._commit(batch)
-        self._drop_connection()
+            self._commit(batch, last=stop)
+            if self._store is not None and not stop:
+                self._tidy(self._store)
+        if self._drafts.ready:
+            log.error("the ledger %s was closed while it could not be written: its last refusals are lost", self.path)
+        self._drop_store()
 
-    def _commit(self, batch: list[_Item]) -> None:
-        waiting = [(entry, ticket) for entry, ticket in batch if ticket is not None]
-        entries = self._kept + [entry for entry, _ in batch if entry is not None]
+    def _gather(self) -> list[_Item]:
         try:
-            self._write(entries)
+            batch = [self._queue.get(timeout=self._patience())]
+        except Empty:
+            return []
+        # Denials gather for a while, and their callers do not wake this thread; a release or the end does.
+        self._urgent.wait(min(COMMIT_SECONDS, self._patience() or COMMIT_SECONDS))
+        self._urgent.clear()
+        self._unwritten_s = min(self._unwritten_s, self._handed_s)
+        while True:
+            try:
+                batch.append(self._queue.get_nowait())
+            except Empty:
+                self._handed_s = _NEVER
+                return batch
+
+    def _patience(self) -> float | None:
+        """How long the writer may sleep if nobody hands anything over; None = for ever."""
+        store = self._store
+        if store is None or self._drafts.ready:
+            return _RETRY_SECONDS
+        if self._drafts.changed:
+            return max(0.001, min(COMMIT_SECONDS, self._pended_s + COMMIT_SECONDS - time.monotonic()))
+        return _RETRY_SECONDS if self._drafts.open or store.size > store.sealed else None
+
+    def _commit(self, batch: list[_Item], *, last: bool) -> None:
+        now_s = time.monotonic()
+        flushing = last
+        for item, _ in batch:
+            if isinstance(item, Entry):
+                self._drafts.take(item, now_s)
+            elif item is not None:
+                self._drafts.take_other(item)
+            else:
+                flushing = True
+        self._drafts.finish(now_s, all=last)
+        pending = flushing or now_s - self._pended_s >= COMMIT_SECONDS
+        waiting = [(item, ticket) for item, ticket in batch if ticket is not None]
+        try:
+            if last or waiting or self._drafts.ready or (pending and self._drafts.changed) or self._is_due(now_s):
+                self._write(now_s, pending=pending, last=last)
         except Exception as error:  # noqa: BLE001 - whatever broke, nobody may be released on it
-            self._keep(batch, str(error))
-            for _, ticket in waiting:
-                ticket.refused = str(error)
-                ticket.done.set()
+            self._fail(waiting, str(error), now_s)
             return
-        self._kept = []
         if self._failing is not None:
             log.warning("the ledger %s can be written again", self.path)
             self._failing = None
         for _, ticket in waiting:
             ticket.done.set()
 
-    def _write(self, entries: list[Entry]) -> None:
-        if self._connection is None:
-            self._connection = connect(self.path)
-            prepare(self._connection)
-        connection = self._connection
-        connection.execute("BEGIN IMMEDIATE")
-        policies = {digest: policy for digest, policy in self._policies.items() if digest not in self._known_policies}
-        connection.executemany(
-            "INSERT OR IGNORE INTO policies (digest, packs, base, extra) VALUES (?, ?, ?, ?)",
-            [(digest, json.dumps(p["packs"]), p["base"], p["extra"]) for digest, p in policies.items()],
-        )
-        fresh = {entry.decision.facts.digest: entry.decision.facts for entry in entries}
-        for digest in fresh.keys() & self._known_facts:
-            del fresh[digest]
-        connection.executemany(
-            "INSERT OR IGNORE INTO facts VALUES (?, ?)",
-            [(digest, json.dumps(facts.to_json(), sort_keys=True)) for digest, facts in fresh.items()],
-        )
-        connection.executemany(_INSERT, [_row(entry) for entry in entries])
-        connection.execute("COMMIT")
-        self._known_facts.update(fresh)
-        self._known_policies.update(policies)
-        if self._lost:
-            log.error(
-                "the ledger %s could not be written for so long that %d refusals have no row",
-                self.path,
-                self._lost,
-            )
-            self._lost = 0
+    def _write(self, now_s: float, *, pending: bool, last: bool) -> None:
+        store = self._store
+        if store is None:
+            store = self._store = Store(self.path)
+            self._drafts.reopened()
+        lost = self._drafts.lost
+        store.begin()
+        if store.origin != self._origin:
+            self._say_opened(store)
+        self._drafts.write(store, self._policies, pending=pending)
+        if lost:
+            store.append(Lost(at=now(), session=self._session, calls=lost))
+        if last:
+            store.append(Closed(at=now(), session=self._session))
+        if last or self._is_due(now_s):
+            store.checkpoint(self._key)
+        store.commit()
+        self._origin = store.origin
+        self._drafts.written()
+        if not self._drafts.changed:
+            self._unwritten_s = _NEVER
+        if pending:
+            self._pended_s = now_s
+        if store.sealed == store.size:
+            self._sealed_s = now_s
+        if lost:
+            log.error("the ledger %s could not be written for so long that %d refusals have no record", self.path, lost)
 
-    def _keep(self, batch: list[_Item], why: str) -> None:
-        """The rows of refused calls wait for the disk. A waiting release becomes the refusal that it now is."""
-        self._drop_connection()
-        for entry, ticket in batch:
-            if entry is None:
-                continue
-            if ticket is not None:
-                entry.refused = f"the record cannot be written: {why}"
-            if len(self._kept) < _KEPT_LIMIT:
-                self._kept.append(entry)
-            else:
-                self._lost += 1
+    def _is_due(self, now_s: float) -> bool:
+        """Whether it is time for a checkpoint."""
+        store = self._store
+        if store is None or store.size == store.sealed:
+            return False
+        unsealed = store.size - store.sealed
+        return unsealed >= self.checkpoint_records or now_s - self._sealed_s >= self.checkpoint_seconds
+
+    def _fail(self, waiting: list[tuple[Entry | Other | None, _Ticket]], why: str, now_s: float) -> None:
+        """Refusals wait for the disk. A waiting release becomes the refusal that it now is."""
+        self._drop_store()
+        entries = [item for item, _ in waiting if isinstance(item, Entry)]
+        self._drafts.refuse(entries, f"the record cannot be written: {why}", now_s)
+        for _, ticket in waiting:
+            ticket.refused = why
+            ticket.done.set()
         if self._failing != why:
             log.error("the ledger %s cannot be written: %s; every call is refused until it can", self.path, why)
             self._failing = why
 
-    def _drop_connection(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with suppress(sqlite3.Error):
-                connection.close()
+    def _tidy(self, store: Store) -> None:
+        if time.monotonic() - self._tidied_s < _RETRY_SECONDS:
+            return  # a reader may be in the way: it would be tried after every commit
+        length = store.log_bytes()
+        if length > _LOG_BYTES_BUSY or (length > _LOG_BYTES and self._queue.empty()):
+            self._tidied_s = time.monotonic()
+            try:
+                store.tidy()
+            except Exception as error:  # noqa: BLE001 - nothing is lost by it, and nobody waits
+                log.debug("the log of %s was not moved to the file: %s", self.path, error)
+                self._drop_store()
 
-
-def _row(entry: Entry) -> tuple[object, ...]:
-    decision = entry.decision
-    return (
-        decision.id,
-        _instant(entry.at_ns),
-        entry.clock,
-        decision.source,
-        decision.frame,
-        None if entry.captured_ns is None else _instant(entry.captured_ns),
-        decision.action,
-        decision.service,
-        entry.verdict,
-        entry.fault,
-        decision.faces,
-        _text(tuple(reason.rule for reason in decision.reasons)),
-        _text(tuple(entry.judged_under)),
-        decision.policy_digest,
-        decision.facts.digest,
-        round(decision.latency_us, 1),
-    )
-
-
-@lru_cache(maxsize=1024)
-def _text(names: tuple[str | None, ...]) -> str:
-    return json.dumps(names)
-
-
-def _instant(ns: int) -> str:
-    return f"{_second(ns // 1_000_000_000)}.{ns % 1_000_000_000 // 1000:06d}Z"
-
-
-@lru_cache(maxsize=64)
-def _second(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-
-
-def _newest(connection: sqlite3.Connection) -> int:
-    # A record whose day was given by the user says nothing about the machine's clock.
-    newest = connection.execute("SELECT max(at) FROM records WHERE clock = 'system'").fetchone()[0]
-    if newest is None:
-        return 0
-    return int(datetime.fromisoformat(newest.replace("Z", "+00:00")).timestamp() * 1e9)
+    def _drop_store(self) -> None:
+        store, self._store = self._store, None
+        if store is not None:
+            store.close()
 
 
 _open_ledgers: weakref.WeakSet[Ledger] = weakref.WeakSet()
+_inherited: list[Store] = []
+"""Connections of a parent process: closing one in the child would touch the parent's file."""
 
 
 @atexit.register
 def _close_all() -> None:
     for ledger in list(_open_ledgers):
         ledger.close()
+
+
+def _after_fork_in_child() -> None:
+    for ledger in list(_open_ledgers):
+        ledger._in_child()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -5,6 +5,9 @@ rules, the schema and the settings, and an Ed25519 signature (RFC 8032) over it.
 that set loads and no other: a pack more, a pack less or one changed letter is refused. The key that signs never has to
 be where the guard runs.
 
+A set is signed to be enforced, and refused in shadow mode, unless it was signed for that; what was signed for shadow
+mode may also be enforced.
+
 The signature is over the line ``guard.bundle/1`` and the manifest as JSON with sorted keys, no spaces, in UTF-8.
 """
 
@@ -51,7 +54,7 @@ def manifest_of(engine: Engine, created: datetime) -> dict[str, Any]:
         "packs": [{"name": p.name, "sha256": _sha256(p.text)} for p in sorted(engine.packs, key=lambda p: p.name)],
         "base_rules": _sha256(engine.base.text),
         "vocabulary": _sha256(FILE.read_text(encoding="utf-8")),
-        "settings": engine.settings.to_json(),
+        "settings": {**engine.settings.to_json(), "mode": engine.settings.mode},
         "digest": engine.digest,
     }
 
@@ -119,6 +122,12 @@ def require(engine: Engine, bundle: Path, public_key: Path) -> dict[str, Any]:
                 where=where,
                 mend=f"set [policy] {key} as it was signed, or sign again",
             )
+    if engine.settings.shadow and manifest["settings"].get("mode") != "shadow":
+        raise PolicyError(
+            "mode is 'shadow', and what was signed may only be enforced",
+            where=where,
+            mend='set [policy] mode = "enforce", or have it signed with --mode shadow',
+        )
     for pack in engine.packs:
         if pack.name not in signed:
             raise PolicyError(

@@ -33,7 +33,7 @@ class Engine:
     """A set of packs, ready to judge. Immutable, and safe to share between threads.
 
     `digest` names the packs, the base rules, the schema and the settings; `reviewed` is the newest day on which a
-    rule in use was reviewed; `rules` are the rules by id.
+    rule in use was reviewed; `rules` are the rules by id; `mode` is whether what they forbid is enforced.
     """
 
     def __init__(self, packs: Sequence[Pack], base: Pack, settings: Settings | None = None) -> None:
@@ -41,6 +41,7 @@ class Engine:
         where only theirs permit."""
         settings = settings or Settings()
         self.settings: Final = settings
+        self.mode: Final = settings.mode
         policies: dict[str, Policy] = {}
         for pack in (base, *packs):
             for policy in pack.policies:

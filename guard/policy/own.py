@@ -11,7 +11,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import product
 from math import prod
 from typing import Any, Final
@@ -22,10 +22,11 @@ from guard.policy.certainty import all_of, any_of, speaks
 from guard.policy.packs import Policy
 from guard.policy.tree import Node, conjuncts, read
 
-__all__ = ["BASES", "DEFAULT", "EXTRAS", "UNPERMITTED", "Settings", "default", "unpermitted"]
+__all__ = ["BASES", "DEFAULT", "EXTRAS", "MODES", "UNPERMITTED", "Settings", "default", "unpermitted"]
 
 BASES: Final = ("shipped", "own")
 EXTRAS: Final = ("none", "deny-by-default")
+MODES: Final = ("enforce", "shadow")
 UNPERMITTED: Final = "GUARD.unpermitted"
 DEFAULT: Final = "GUARD.default"
 BY_DEFAULT_DENIED: Final = IDENTITY_ACTIONS | {"attributes", "emotion", "categorise"}
@@ -35,13 +36,18 @@ _MOST_BLOCKS: Final = 400
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`[policy] base` and `[policy] extra`. Raises `ConfigError` for a word that is none of `BASES` and `EXTRAS`."""
+    """`[policy] base`, `extra` and `mode`. Raises `ConfigError` for a word outside `BASES`, `EXTRAS`, `MODES`."""
 
     base: str = "shipped"
     extra: str = "none"
+    mode: str = "enforce"
 
     def __post_init__(self) -> None:
-        for key, value, known in (("base", self.base, BASES), ("extra", self.extra, EXTRAS)):
+        for key, value, known in (
+            ("base", self.base, BASES),
+            ("extra", self.extra, EXTRAS),
+            ("mode", self.mode, MODES),
+        ):
             if value not in known:
                 near = difflib.get_close_matches(str(value), known, n=1)
                 raise ConfigError(
@@ -60,9 +66,14 @@ class Settings:
         """Whether a call of which no rule speaks is denied."""
         return self.extra == "deny-by-default"
 
+    @property
+    def shadow(self) -> bool:
+        """Whether verdicts are recorded and not enforced."""
+        return self.mode == "shadow"
+
     def to_json(self) -> dict[str, str]:
-        """``{"base": ..., "extra": ...}``, as records and bundles state it."""
-        return asdict(self)
+        """``{"base": ..., "extra": ...}``: what verdicts rest on, so without `mode`, which changes none."""
+        return {"base": self.base, "extra": self.extra}
 
 
 def unpermitted(permits: Sequence[Policy], like: Policy) -> list[Policy]:

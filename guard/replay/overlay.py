@@ -51,7 +51,7 @@ class Scene:
         verdict: allow, redact, deny or fault.
         rule: id of the first rule that forbade, and how many more did; or what else stands beside the
         verdict. title: what the rule says, or why the guard failed. faces: what the detector saw, None where
-        unknown. matches: whom the matcher recognised.
+        unknown. matches: whom the matcher recognised. shadow: the verdict was not enforced.
     """
 
     verdict: str
@@ -59,6 +59,15 @@ class Scene:
     title: str
     faces: Faces | None
     matches: Sequence[Match] = ()
+    shadow: bool = False
+
+    @property
+    def headline(self) -> str:
+        """The first line of the banner."""
+        word = _WORD[self.verdict]
+        if self.shadow:
+            word = f"SHADOW: {word if self.verdict in ('allow', 'fault') else f'would be {word}'}"
+        return f"{word}  {self.rule}".rstrip()
 
 
 class Canvas:
@@ -118,7 +127,7 @@ class Canvas:
     def _write(self, canvas: NDArray[Any], scene: Scene) -> None:
         room = self.width - 2 * self._pad_px
         count = "" if scene.faces is None else f"faces {len(scene.faces)}"
-        verdict = _plain(f"{_WORD[scene.verdict]}  {scene.rule}".rstrip())
+        verdict = _plain(scene.headline)
         first = self._inner[1] + self._pad_px + self._line_px - self._line_px // 4
         taken = _width(verdict, cv2.FONT_HERSHEY_DUPLEX, self._text)
         wide = _width(count, cv2.FONT_HERSHEY_SIMPLEX, self._text)

@@ -20,6 +20,7 @@ class Calls:
 
     Attributes:
         faulted: how many of the denied were refused because the guard itself failed.
+        unenforced: how many were judged in shadow mode, so that they were made whatever the verdict.
         reached_service: counted by the service, not by the guard.
         matched: calls in which the matcher recognised somebody.
     """
@@ -31,12 +32,14 @@ class Calls:
     redacted: int = 0
     denied: int = 0
     faulted: int = 0
+    unenforced: int = 0
     reached_service: int = 0
     matched: int = 0
 
-    def count(self, verdict: Verdict, *, fault: bool) -> None:
+    def count(self, verdict: Verdict, *, fault: bool, enforced: bool = True) -> None:
         """Counts one attempted call."""
         self.attempted += 1
+        self.unenforced += not enforced
         if verdict is Verdict.ALLOW:
             self.allowed += 1
         elif verdict is Verdict.REDACT:
@@ -46,6 +49,8 @@ class Calls:
             self.faulted += fault
 
     def to_json(self) -> dict[str, Any]:
+        """Its counts; ``unenforced`` stands among them only where there was shadow mode."""
+        shadow = {"unenforced": self.unenforced} if self.unenforced else {}
         return {
             "action": self.action,
             "service": self.service,
@@ -54,6 +59,7 @@ class Calls:
             "redacted": self.redacted,
             "denied": self.denied,
             "faulted": self.faulted,
+            **shadow,
             "reached_service": self.reached_service,
             "matched": self.matched,
         }
@@ -169,8 +175,14 @@ class Replay:
     broke_off: str | None = None
     notes: Sequence[str] = ()
 
+    @property
+    def shadow(self) -> bool:
+        """Whether any call was judged in shadow mode."""
+        return any(calls.unenforced for calls in self.calls)
+
     def to_json(self) -> dict[str, Any]:
-        """The object ``guard.replay/1``; ``broke_off`` stands in it only where the clip did."""
+        """The object ``guard.replay/1``; ``broke_off`` stands in it only where the clip did, ``mode`` only where it
+        was ``shadow``."""
         value: dict[str, Any] = {
             "schema": "guard.replay/1",
             "clip": self.clip,
@@ -183,6 +195,8 @@ class Replay:
             "latency_us": {name: dict(values) for name, values in self.latency_us.items()},
             "outputs": self.outputs.to_json(),
         }
+        if self.shadow:
+            value["mode"] = "shadow"
         if self.broke_off is not None:
             value["broke_off"] = self.broke_off
         return value

@@ -184,7 +184,7 @@ class _Run:
         if decision is None:
             self.calls.count(Verdict.DENY, fault=True)
         else:
-            self.calls.count(decision.verdict, fault=decision.fault is not None)
+            self.calls.count(decision.verdict, fault=decision.fault is not None, enforced=decision.enforced)
             self.reasons.add(decision)
             self.decide.add(decision.latency_us)
         if matches:
@@ -207,13 +207,14 @@ class _Run:
         call = f"{self.calls.action or 'unnamed call'} at {self.calls.service}"
         if decision is None or decision.fault is not None:
             fault = "the guard could not judge" if decision is None else str(decision.fault)
-            return Scene("fault", call, fault, faces)
+            return Scene("fault", call, fault, faces, shadow=decision is not None and not decision.enforced)
         if decision.verdict is Verdict.ALLOW:
-            return Scene("allow", call, "no rule forbids this call", faces, matches)
+            return Scene("allow", call, "no rule forbids this call", faces, matches, shadow=not decision.enforced)
         rules = list(dict.fromkeys(reason.rule for reason in decision.reasons))
         more = f" +{len(rules) - 1}" if len(rules) > 1 else ""
         title = f"{decision.reasons[0].title} ({decision.reasons[0].cite})" if decision.reasons else call
-        return Scene(decision.verdict.value, f"{rules[0] if rules else call}{more}", title, faces)
+        rule = f"{rules[0] if rules else call}{more}"
+        return Scene(decision.verdict.value, rule, title, faces, shadow=not decision.enforced)
 
     # ---- the end
 

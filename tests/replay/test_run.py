@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,12 +15,12 @@ import pytest
 
 import guard
 from guard.errors import ConfigError, LedgerError, SourceError
-from guard.ledger import Ledger
+from guard.ledger import Ledger, read
 from guard.replay.clip import open_clip
 from guard.replay.result import Replay
 from guard.replay.stopping import Stop
 from guard.testing import FakeDetector, MemoryLedger
-from tests.replay.conftest import BOX, OFFICE, MakeClip, Recognising
+from tests.replay.conftest import BOX, OFFICE, POLICE, MakeClip, Recognising
 from tests.replay.test_clip import cut
 
 Run = Callable[..., Replay]
@@ -84,16 +83,15 @@ def test_reached_is_what_the_far_end_counted_in_this_run(make_clip: MakeClip, ru
     assert result.calls[0].reached_service == 3
 
 
-def test_one_record_for_every_attempted_call(make_clip: MakeClip, run: Run, make_guard: Any, tmp_path: Path):
+def test_every_attempted_call_is_counted_in_the_record(make_clip: MakeClip, run: Run, make_guard: Any, tmp_path: Path):
     ledger = Ledger(tmp_path / "decisions.db")
     made = make_guard(ledger=ledger)
     result = run(make_clip(frames=12, metadata={"creation_time": "2025-03-04T10:00:00Z"}), guard=made)
     assert result.outputs.ledger == tmp_path / "decisions.db"
-    with sqlite3.connect(tmp_path / "decisions.db") as rows:
-        found = rows.execute("SELECT frame, verdict, captured_at FROM records ORDER BY frame").fetchall()
-    rows.close()
-    assert [(frame, verdict) for frame, verdict, _ in found] == [(index, "deny") for index in range(12)]
-    assert found[5][2].startswith("2025-03-04T10:00:00.2")
+    (record,) = read(tmp_path / "decisions.db")
+    assert (record["verdict"], record["count"], record["frame"], record["last_frame"]) == ("deny", 12, 0, 11)
+    assert record["captured_at"] == "2025-03-04T10:00:00.000000Z"
+    assert record["last_captured_at"].startswith("2025-03-04T10:00:00.4")
 
 
 def test_a_call_that_cannot_be_made_is_refused_before_the_first_frame(make_clip: MakeClip, run: Run):
@@ -112,7 +110,7 @@ def test_a_broken_detector_is_counted_as_a_fault_and_hides_the_whole_picture(mak
         detector=FakeDetector(error=RuntimeError("model gone")),
     )
     assert counts(result) == (4, 0, 0, 4, 4, 0)
-    assert "model gone" in next(iter(result.faults))
+    assert "the detector raised RuntimeError" in next(iter(result.faults))
     assert result.frames_with_faces == 0
     shown = picture_at(result, 0)
     # Both halves of the frame, as far as a mosaic of 24 x 24 fields can tell them apart, but no edge is where it was.
@@ -321,3 +319,14 @@ def test_a_closed_guard_is_a_fault(make_clip: MakeClip, run: Run, make_guard: An
     made: guard.Guard = make_guard(OFFICE)
     made._closed = True
     assert counts(run(make_clip(frames=2), guard=made, service="self_hosted")) == (2, 0, 0, 2, 2, 0)
+
+
+def test_in_shadow_mode_every_call_reaches_the_service_and_result_and_json_say_so(make_clip: MakeClip, run: Run):
+    matcher = Recognising()
+    result = run(make_clip(frames=5), '[policy]\nmode = "shadow"\n' + POLICE, matcher=matcher)
+    assert counts(result) == (5, 0, 0, 5, 0, 5)
+    assert result.shadow
+    found = result.to_json()
+    assert found["mode"] == "shadow"
+    assert found["calls"][0]["unenforced"] == 5
+    assert not run(make_clip(frames=2)).shadow

@@ -214,3 +214,21 @@ def test_faces_are_boxed_in_the_colour_of_the_verdict(
     left = frame[50:70, 39:42].mean(axis=(0, 1))
     assert left.argmax() == colour
     assert left[colour] > left[0] + 20
+
+
+@pytest.mark.parametrize(
+    ("verdict", "says"),
+    [
+        ("allow", "SHADOW: ALLOWED  R.1"),
+        ("redact", "SHADOW: would be REDACTED  R.1"),
+        ("deny", "SHADOW: would be DENIED  R.1"),
+        ("fault", "SHADOW: FAULT  R.1"),
+    ],
+)
+def test_the_banner_says_what_was_not_enforced_and_hides_the_faces_all_the_same(verdict: str, says: str):
+    shadow = Scene(verdict, "R.1", "title", faces(FACE), shadow=True)
+    assert shadow.headline == says
+    assert "SHADOW" not in Scene(verdict, "R.1", "title", faces(FACE)).headline
+    drawn, enforced = (Canvas(320, 240).draw(NOISE, Scene(verdict, "R.1", "t", faces(FACE), shadow=s)) for s in (1, 0))
+    assert np.array_equal(drawn[:240], enforced[:240])
+    assert not np.array_equal(drawn[240:], enforced[240:])
