@@ -24,7 +24,6 @@ from itertools import combinations, product
 from math import prod
 from typing import TYPE_CHECKING, Any, Final
 
-from guard.errors import ConfigError
 from guard.facts import Facts, Lift, judge
 from guard.facts.evidence import IMPLIED
 from guard.policy.candidates import candidates, open_facts
@@ -156,20 +155,15 @@ class _Search:
         return frozenset(frozenset(lever.partition(":")[0] for lever in clause) for clause in found)
 
     def _silenced(self, situations: Sequence[Situation]) -> list[frozenset[str]]:
-        """For each situation, which of the policies no longer fire. One that contradicts itself silences
-        none."""
+        """For each situation, which of the policies no longer fire.
+
+        No situation contradicts itself: at a known time the call was judged already, and at an unknown one a record
+        that could is a fault before anything is to be lifted."""
         found: list[frozenset[str]] = []
         for start in range(0, len(situations), _BATCH):
-            questions: list[Question] = []
-            sound: list[bool] = []
-            for s in situations[start : start + _BATCH]:
-                try:
-                    questions.append(self.engine.request(s.facts, s.action, s.service, s.at))
-                    sound.append(True)
-                except ConfigError:
-                    sound.append(False)
-            answers = iter(self.engine.fired_with(questions, self.fired))
-            found += [self.fired - next(answers) if good else frozenset() for good in sound]
+            batch = situations[start : start + _BATCH]
+            questions = [self.engine.request(s.facts, s.action, s.service, s.at) for s in batch]
+            found += [self.fired - still for still in self.engine.fired_with(questions, self.fired)]
         return found
 
 
