@@ -21,6 +21,7 @@ from guard.frames import Seen, current_frame, other_sources
 from guard.ids import decision_id
 from guard.ledger import Entry
 from guard.pictures import Pictures, sources_of
+from guard.wording import denial_in_words, fault_in_words
 
 if TYPE_CHECKING:
     from guard.clock import Reading
@@ -407,8 +408,8 @@ class Call:
     def _refusal(self, decision: Decision) -> Denied | GuardFault:
         self._tell(decision)
         if decision.fault is not None:
-            return GuardFault(partial(_fault_in_words, decision), decision=decision)
-        return Denied(partial(_denial_in_words, decision, self.pictures, self.rewritable), decision=decision)
+            return GuardFault(partial(fault_in_words, decision), decision=decision)
+        return Denied(partial(denial_in_words, decision, self.pictures, self.rewritable), decision=decision)
 
 
 def _strictest(rulings: Sequence[Ruling]) -> int:
@@ -420,27 +421,6 @@ def _strictest(rulings: Sequence[Ruling]) -> int:
             if rank > (_STRICTNESS[rulings[best].verdict], rulings[best].fault is None):
                 best = number
     return best
-
-
-def _fault_in_words(decision: Decision) -> str:
-    return f"{_call_in_words(decision)} was refused because the guard could not judge it: {decision.fault}"
-
-
-def _denial_in_words(decision: Decision, pictures: Pictures | None, rewritable: bool) -> str:
-    why = ", ".join(dict.fromkeys(reason.rule for reason in decision.reasons)) or "no rule permits it"
-    if pictures is not None and pictures.opaque:
-        why += f"; it may go out only redacted, and this could not be looked at: {pictures.opaque[0]}"
-    elif pictures is not None and not pictures.found:
-        why += "; it may go out only redacted, and no picture was found to redact"
-    elif pictures is not None and pictures.shows_faces_in_a_video:
-        why += "; it may go out only redacted, and a video cannot be redacted"
-    elif pictures is not None and not rewritable:
-        why += "; it may go out only redacted, and the request cannot be rewritten"
-    return f"{_call_in_words(decision)} is forbidden by {why}"
-
-
-def _call_in_words(decision: Decision) -> str:
-    return f"{decision.action or 'an unnamed call'} at {decision.service} for source {decision.source}"
 
 
 def _nothing_lifts() -> list[str | list[str]]:
