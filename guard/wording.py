@@ -1,4 +1,4 @@
-"""Refusals in words. A pipeline may be refused on every frame and never read why, so they are asked when they are read."""
+"""Refusals in words: asked when they are read, since a pipeline may be refused on every frame and never read why."""
 
 from __future__ import annotations
 
