@@ -26,9 +26,13 @@ __all__ = ["FILE", "LINE", "VARIABLE", "export", "guard_of_children", "is_enable
 
 VARIABLE = "GUARD_AUTOLOAD"
 FILE = "frguard.pth"
-LINE = Path(__file__).with_name(FILE).read_text()
-"""What stands in the file. The interpreter skips a ``.pth`` line that fails, and the program would run unguarded: this
-one ends the process instead."""
+LINE = (
+    f"import os; os.environ.get({VARIABLE!r}) and exec("
+    '"try:\\n import guard.autoload as a; a.start()\\nexcept BaseException as e:\\n'
+    " os.write(2, ('guard: this process cannot be guarded: %s\\\\n' % e).encode()); os._exit(70)\")\n"
+)
+"""What stands in the file, which the wheel brings along. The interpreter skips a ``.pth`` line that fails, and the
+program would run unguarded: this one ends the process instead."""
 
 _loading = threading.Lock()
 _pending: Path | None = None

@@ -121,6 +121,10 @@ def test_a_process_that_cannot_be_guarded_does_not_run(site: dict[str, str], tmp
     assert "cannot be guarded" in done.stderr
 
 
+def test_the_wheel_brings_the_line_that_enable_writes():
+    assert (ROOT / "guard" / autoload.FILE).read_text() == autoload.LINE
+
+
 def test_without_the_variable_nothing_is_loaded(site: dict[str, str]):
     del site[autoload.VARIABLE]
     assert run("import sys; print('guard' in sys.modules)", site).stdout.strip() == "False"
