@@ -147,6 +147,19 @@ class TestInstalled:
         verified = run(installed, "ledger", "show", result["outputs"]["ledger"], cwd=folder)
         assert verified.returncode == 0, verified.stderr
 
+    def test_record_context_and_redaction(self, installed: Path, folder: Path) -> None:
+        ledger = answer(installed, "replay", "clip.mp4", *CALL, "--out", "out", cwd=folder)["outputs"]["ledger"]
+        assert answer(installed, "ledger", "verify", ledger, cwd=folder)["schema"] == "guard.ledger-verify/1"
+        check = answer(installed, "source", "check", "clip.mp4", "--config", "guard.toml", cwd=folder)
+        assert check["schema"] == "guard.source-check/1"
+        assert answer(installed, "redact", "clip.mp4", "-o", "hidden.mp4", cwd=folder)["clips"][0]["frames"] == 120
+
+    def test_the_gateway_says_which_extra_it_needs(self, installed: Path, folder: Path) -> None:
+        done = run(installed, "gateway", "--config", "guard.toml", cwd=folder)
+        assert done.returncode == 1
+        assert "pip install 'frguard[gateway]'" in done.stderr
+        assert "Traceback" not in done.stderr
+
     def test_decide(self, installed: Path, folder: Path) -> None:
         decision = answer(installed, "decide", *CALL, cwd=folder)
         assert decision["verdict"] == "deny"
