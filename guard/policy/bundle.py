@@ -19,15 +19,13 @@ import hashlib
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from guard.errors import ConfigError, PolicyError
 from guard.facts import format_instant
+from guard.keys import fingerprint, read_private, read_public
 from guard.policy.engine import Engine
 from guard.policy.schema import FILE
-
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 __all__ = ["SCHEMA", "manifest_of", "new_key", "opened", "require", "sign"]
 
@@ -64,12 +62,12 @@ def sign(engine: Engine, key: Path, *, created: datetime | None = None) -> dict[
 
     Raises `ConfigError` where the file holds no Ed25519 private key.
     """
-    private = _private(key)
+    private = read_private(key)
     manifest = manifest_of(engine, created or datetime.now(UTC).replace(microsecond=0))
     return {
         "schema": SCHEMA,
         "manifest": manifest,
-        "key": _fingerprint(private.public_key()),
+        "key": fingerprint(private.public_key()),
         "signature": base64.b64encode(private.sign(_signed(manifest))).decode("ascii"),
     }
 
@@ -80,14 +78,14 @@ def opened(bundle: Path, public_key: Path) -> dict[str, Any]:
     Raises `ConfigError` where a file cannot be read or holds no public key, `PolicyError` where the bundle is none,
     bears no signature, was changed, or was signed with another key.
     """
-    public = _public(public_key)
+    public = read_public(public_key)
     found = _read(bundle)
     manifest, signature = found.get("manifest"), found.get("signature")
     if found.get("schema") != SCHEMA or not isinstance(manifest, dict):
         raise PolicyError("this is no bundle", where=bundle.name, mend="make one with `guard policy sign`")
     if not isinstance(signature, str) or not signature:
         raise PolicyError("the bundle bears no signature", where=bundle.name, mend="sign it with `guard policy sign`")
-    if found.get("key") != _fingerprint(public):
+    if found.get("key") != fingerprint(public):
         raise PolicyError(
             f"the bundle was signed with another key than {public_key.name}",
             where=bundle.name,
@@ -160,56 +158,13 @@ def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _fingerprint(key: Ed25519PublicKey) -> str:
-    return hashlib.sha256(key.public_bytes_raw()).hexdigest()
-
-
 def _read(bundle: Path) -> dict[str, Any]:
     try:
-        found = json.loads(_bytes(bundle, "bundle"))
+        found = json.loads(bundle.read_bytes())
+    except OSError as error:
+        raise ConfigError(
+            f"the bundle cannot be read: {error.strerror}", where=str(bundle), mend="check the path"
+        ) from None
     except ValueError:
         found = None
     return found if isinstance(found, dict) else {}
-
-
-def _private(path: Path) -> Ed25519PrivateKey:
-    from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
-    try:
-        key = load_pem_private_key(_bytes(path, "key"), password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        key = None
-    if not isinstance(key, Ed25519PrivateKey):
-        raise ConfigError(
-            "this is no Ed25519 private key in PEM, or it is encrypted",
-            where=str(path),
-            mend="make one with `guard policy keygen`",
-        )
-    return key
-
-
-def _public(path: Path) -> Ed25519PublicKey:
-    from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-    from cryptography.hazmat.primitives.serialization import load_pem_public_key
-
-    try:
-        key = load_pem_public_key(_bytes(path, "key"))
-    except (ValueError, UnsupportedAlgorithm):
-        key = None
-    if not isinstance(key, Ed25519PublicKey):
-        raise ConfigError(
-            "this is no Ed25519 public key in PEM", where=str(path), mend="name the .pub file of the key that signed"
-        )
-    return key
-
-
-def _bytes(path: Path, what: str) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ConfigError(
-            f"the {what} cannot be read: {error.strerror}", where=str(path), mend="check the path"
-        ) from None
