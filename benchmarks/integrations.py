@@ -111,6 +111,25 @@ def libraries(frame: Any) -> Iterator[tuple[str, str, str | None, Any, Callable[
         call = {"CollectionId": "c", "Image": {"Bytes": jpeg}}
         yield "boto3 rekognition", "rekognition_compare", "identify", call, lambda: client.search_faces_by_image(**call)
 
+    if _has("requests"):
+        import requests
+
+        session = requests.Session()
+        headers = {"X-Amz-Target": "RekognitionService.SearchFaces", "Content-Type": "application/x-amz-json-1.1"}
+        body = json.dumps({"CollectionId": "c", "FaceId": "0"}).encode()
+        made = requests.Request("POST", "https://rekognition.us-east-1.amazonaws.com/", headers=headers, data=body)
+        ready = session.prepare_request(made)
+        yield "requests", "rekognition_compare", "identify", body, lambda: session.send(ready)
+    if _has("azure.core"):
+        from azure.core import PipelineClient
+        from azure.core.rest import HttpRequest
+
+        azure = PipelineClient("https://eastus.api.cognitive.microsoft.com")
+        request = HttpRequest(
+            "POST", "https://eastus.api.cognitive.microsoft.com/face/v1.0/verify", json={"faceId1": "0"}
+        )
+        yield "azure-core Face", "azure_face", "verify", {}, lambda: azure._pipeline.run(request)
+
 
 def _sface(feature: Any) -> Callable[[], Any]:
     # The class is not instantiated: its model may not be redistributed, and a denied call never reaches it.
@@ -118,7 +137,12 @@ def _sface(feature: Any) -> Callable[[], Any]:
 
 
 def _has(module: str) -> bool:
-    return module in sys.modules or importlib.util.find_spec(module) is not None
+    if module in sys.modules:
+        return True
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # the package above it is absent
+        return False
 
 
 if __name__ == "__main__":
