@@ -61,8 +61,9 @@ def test_a_closed_ledger_is_read_where_nothing_can_be_written(tmp_path: Path):
         ledger.record(entry(1, "allow"))
     script = textwrap.dedent(
         f"""
-        import os, sys
+        import os, pathlib, sys
         sys.path[:0] = {sys.path!r}
+        pathlib.Path("/x").as_uri()  # what it imports may lie where only root may read
         from guard.ledger import read, summary
         from guard.ledger.verifying import verify
         if os.geteuid() == 0:
