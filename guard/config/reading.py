@@ -68,6 +68,7 @@ class SourceConfig:
 class Config:
     """A whole `guard.toml`. Paths are absolute; `ledger` is None where the file names none, `ledger_key` as well.
 
+    `services` are as they are written; in `hosts` the same names are in lower case, as hosts are compared.
     `settings` are `[policy] base`, `extra` and `mode`. Where `bundle` is set, the packs in use are those that it lists,
     signed with the key to `public_key`. `label_sources` is `[telemetry] sources`: whether metrics name the source.
     `gateway` is None where the file has no such table.
@@ -89,6 +90,7 @@ class Config:
     checkpoint_records: int = 1000
     near_real_time_s: float = NEAR_REAL_TIME_S
     attestation: Attestation = field(default_factory=Attestation)
+    hosts: Mapping[str, str] = field(default_factory=dict)
 
 
 def load_config(path: Path | str) -> Config:
@@ -108,6 +110,7 @@ def load_config(path: Path | str) -> Config:
         packs=_packs(policy.get("packs", ["all"]), path.parent, f"{name}: policy.packs"),
         sources=sources,
         services=services,
+        hosts=_hosts(services, f"{name}: services"),
         ledger=_path(ledger, "path", path.parent, f"{name}: ledger"),
         settings=_settings(policy, name),
         label_sources=_flag(_table(table, "telemetry", name).get("sources", False), f"{name}: telemetry.sources"),
@@ -243,6 +246,20 @@ def _services(table: Mapping[str, Any], where: str) -> dict[str, str]:
                 mend="choose another name",
             )
     return dict(table)
+
+
+def _hosts(services: Mapping[str, str], where: str) -> dict[str, str]:
+    """The names in lower case, without the dot of the root. Raises `ConfigError` for a host that is two services."""
+    hosts: dict[str, str] = {}
+    for name, service in services.items():
+        host = name.casefold().rstrip(".")
+        if hosts.setdefault(host, service) != service:
+            raise ConfigError(
+                f"the host {host!r} is listed twice, as two services",
+                where=f"{where}.{name}",
+                mend="list it once: hosts are the same in upper and lower case",
+            )
+    return hosts
 
 
 def _table(table: Mapping[str, Any], key: str, name: str) -> dict[str, Any]:

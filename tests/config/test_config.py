@@ -102,6 +102,7 @@ SOURCE = '[[source]]\nid = "a"\n'
         ("policy = 3\n" + SOURCE, "policy", "[policy]"),
         ("[services]\nmine = 'self_hostd'\n" + SOURCE, "services.mine", "self_hosted"),
         ("[services]\nopenai = 'self_hosted'\n" + SOURCE, "services.openai", "another name"),
+        ("[services]\n'A.example' = 'openai'\n'a.EXAMPLE' = 'google'\n" + SOURCE, "services.a.EXAMPLE", "list it once"),
         ("[source]\nid = 'a'\n", "source", "[[source]]"),
         ("[[source]]\n", "source[0].id", "quotation"),
         (SOURCE + SOURCE, "source[1].id", "rename"),

@@ -228,6 +228,14 @@ def test_this_machine_is_one_host(listed, name, host):
     assert (asked(f"http://{host}:8001/x", {"a": 1}) is None) == (name.endswith(":8000"))
 
 
+@pytest.mark.parametrize("name", ["Faces.Example", "FACES.EXAMPLE:443", "faces.example."])
+@pytest.mark.parametrize("host", ["faces.example", "Faces.EXAMPLE", "faces.example."])
+def test_a_listed_host_has_no_case(listed, name, host):
+    listed(name)
+    assert operation(f"https://{host}/x", {"a": 1}).service == "azure_face"
+    assert services_at(host.lower().rstrip("."), 443) == {"azure_face"}
+
+
 def test_a_port_that_goes_without_saying(listed):
     listed("faces.example:443")
     assert operation("https://faces.example/x", {"a": 1}).service == "azure_face"
