@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 import socket
 import unicodedata
-from collections.abc import Mapping
 from functools import lru_cache
 from urllib.parse import SplitResult, unquote
 
@@ -15,22 +14,23 @@ _PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 
-def addressed(url: SplitResult, headers: Mapping[str, str]) -> list[str]:
-    """Whom a request addresses, as ``host:port``: the host of the URL, and the ones that the server is told."""
+def addressed(url: SplitResult, told: str = "") -> list[str]:
+    """Whom a request addresses, as ``host:port``: the host of the URL, and the ones that a ``Host`` header tells."""
     try:
         port = url.port
     except ValueError:
         port = None
     found = [_joined(_plain(url.hostname or ""), port or _PORTS.get(url.scheme.lower()))]
-    for told in headers.get("host", "").split(",") if "host" in headers else ():
-        host, _, stated = told.strip().rpartition(":")
+    for name in told.split(",") if told else ():
+        host, _, stated = name.strip().rpartition(":")
         number = int(stated) if host and stated.isdecimal() else _PORTS.get(url.scheme.lower())
-        authority = _joined(_plain((host if host and stated.isdecimal() else told).strip().strip("[]")), number)
+        authority = _joined(_plain((host if host and stated.isdecimal() else name).strip().strip("[]")), number)
         if authority not in found:
             found.append(authority)
     return found
 
 
+@lru_cache(maxsize=1024)
 def host_of(authority: str) -> str:
     """The host without its port."""
     host, _, port = authority.rpartition(":")

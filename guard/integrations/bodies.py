@@ -83,10 +83,10 @@ class Body:
 
 def read_body(raw: bytes, headers: Mapping[str, str], unread: str | None = None) -> Body:
     """The body of a request with these headers (names in lower case). Raises nothing."""
-    unread = unread or _why_unread(raw, headers)
+    kind = headers.get("content-type", "").lower()
+    unread = unread or _why_unread(raw, kind, headers.get("content-encoding"))
     if unread is not None:
         return Body(raw, _UNREADABLE, unread)
-    kind = headers.get("content-type", "").lower()
     if kind.startswith("multipart/"):
         return _form(raw, headers["content-type"])
     if "json" in kind or raw.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"["):
@@ -99,12 +99,12 @@ def read_body(raw: bytes, headers: Mapping[str, str], unread: str | None = None)
     return Body(raw, raw)
 
 
-def _why_unread(raw: bytes, headers: Mapping[str, str]) -> str | None:
-    if headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+def _why_unread(raw: bytes, kind: str, encoding: str | None) -> str | None:
+    if encoding is not None and encoding.strip().lower() not in ("", "identity"):
         return "a compressed body"
-    if "x-www-form-urlencoded" in headers.get("content-type", "").lower() and raw:
+    if "x-www-form-urlencoded" in kind and raw:
         return "a body of encoded fields"
-    if "application/grpc" in headers.get("content-type", "").lower():
+    if "application/grpc" in kind:
         return "a body of gRPC"
     return f"a body of more than {MOST_BYTES >> 20} MiB" if len(raw) > MOST_BYTES else None
 

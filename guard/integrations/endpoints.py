@@ -92,23 +92,28 @@ def recognise(request: Request) -> Crossing | None:
 
     What is addressed to a known service and cannot be translated gives an operation that is `broken`: it is refused.
     """
+    headers = request.headers
+    read = _address if len(request.url) <= _LONG else _address.__wrapped__
     try:
-        url = urlsplit(request.url)
-        authorities = addressed(url, request.headers)
+        authorities, path, query = read(request.url, headers.get("host", ""))
     except ValueError:
         return None  # no client can send it either
-    target = rekognition.operation_of(request.headers.get("x-amz-target", ""))
+    has_target = "x-amz-target" in headers and rekognition.operation_of(headers["x-amz-target"]) is not None
     for authority in authorities:
-        known = _known(authority, target is not None)
+        known = _known(authority, has_target)
         if known is not None:
             interface, service, listed = known
-            path = _decoded(url.path)
             if not listed:
                 service = _service_by_path(path, service)
-            return _translated(
-                request, Place(host_of(authority), authority, path, url.query, service), interface, listed
-            )
+            return _translated(request, Place(host_of(authority), authority, path, query, service), interface, listed)
     return None
+
+
+@lru_cache(maxsize=1024)
+def _address(url: str, told: str) -> tuple[tuple[str, ...], str, str]:
+    """Whom a request addresses by its URL and ``Host`` header; the path, decoded; the query. Raises `ValueError`."""
+    parts = urlsplit(url)
+    return tuple(addressed(parts, told)), _decoded(parts.path), parts.query
 
 
 def services_at(host: str, port: int | None = None) -> frozenset[str]:
@@ -295,6 +300,9 @@ def _listed(request: Request, place: Place, body: Body) -> Operation | None:
     payload: Any = body.content()
     return Operation(f"a request to {place.authority}", place.service, _EVERYTHING, {(): payload} if payload else None)
 
+
+_LONG = 2048
+"""The length from which on a URL is read anew each time, so that no more than 2 MiB of them are kept."""
 
 _SLASHES = re.compile(r"/{2,}")
 _ADDRESS = re.compile(r"(?:https?|s3|gs|data|file):", re.IGNORECASE)

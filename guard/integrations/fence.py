@@ -6,13 +6,20 @@ What an SDK's own hook has released is not judged again here.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+)
 from contextvars import ContextVar
 from typing import Any
 
 from guard.approvals import Approval, uncovered
 from guard.errors import Denied, GuardFault
 from guard.integrations.endpoints import Crossing, Request, recognise
+from guard.integrations.operation import Operation
 from guard.integrations.passage import passage, passage_async
 
 __all__ = ["MOST_BYTES_READ", "answer", "carrying", "crossing", "crossing_async", "described", "with_length"]
@@ -26,12 +33,7 @@ _sent: ContextVar[bytes | None] = ContextVar("guard_sent", default=None)
 
 def described(method: str, url: str, headers: Any, body: Any) -> Request:
     """The request as `recognise` wants it; `body` is bytes, text, None, or something that will give them later."""
-    pairs = headers.lower_items() if hasattr(headers, "lower_items") else headers.items()
-    lowered: dict[str, str] = {}
-    for name, value in pairs:
-        key = (name if type(name) is str else _text(name)).lower()
-        text = value if type(value) is str else _text(value)
-        lowered[key] = f"{lowered[key]}, {text}" if key in lowered else text
+    lowered = _lowered(headers)
     if body is None:
         return Request(method.upper(), url, lowered)
     if isinstance(body, str):
@@ -41,41 +43,79 @@ def described(method: str, url: str, headers: Any, body: Any) -> Request:
     return Request(method.upper(), url, lowered, unread="a streamed body")
 
 
+def _lowered(headers: Any) -> dict[str, str]:
+    """The headers of any of the libraries by their names in lower case; what is given twice is joined."""
+    pairs = getattr(headers, "raw", None)  # of httpx: their text has to be decoded at every look
+    if not isinstance(pairs, list):
+        pairs = headers.lower_items() if hasattr(headers, "lower_items") else headers.items()
+    lowered: dict[str, str] = {}
+    for name, value in pairs:
+        key = (name if type(name) is str else _text(name)).lower()
+        text = value if type(value) is str else _text(value)
+        lowered[key] = f"{lowered[key]}, {text}" if key in lowered else text
+    return lowered
+
+
 def _text(value: Any) -> str:
     return value.decode("latin-1") if isinstance(value, bytes) else str(value)
 
 
-@contextmanager
-def crossing(request: Request) -> Iterator[bytes | None]:
-    """Judges a request, and gives the body that may go out; None where it goes out as it is.
+def crossing(request: Request) -> AbstractContextManager[Any]:
+    """Judges a request when entered, and gives the body that may go out; None where it goes out as it is.
 
     Raises `Denied` or `GuardFault`; nothing was sent then.
     """
     found = recognise(request)
     if found is None:
-        yield None
-    elif found.operation is None:
-        with _looked_at(found):
-            yield None
-    else:
-        with _apart(request), passage(found.operation) as payload, _sending(_body(request, found, payload)) as body:
-            yield body
+        return _NOBODYS
+    return _LookedAt(found) if found.operation is None else _judged(request, found, found.operation)
 
 
-@asynccontextmanager
-async def crossing_async(request: Request) -> AsyncIterator[bytes | None]:
+def crossing_async(request: Request) -> AbstractAsyncContextManager[Any]:
     """As `crossing`, without standing in the way of the event loop."""
     found = recognise(request)
     if found is None:
-        yield None
-    elif found.operation is None:
-        with _looked_at(found):
-            yield None
-    else:
-        with _apart(request):
-            async with passage_async(found.operation) as payload:
-                with _sending(_body(request, found, payload)) as body:
-                    yield body
+        return _NOBODYS
+    return _LookedAt(found) if found.operation is None else _judged_async(request, found, found.operation)
+
+
+@contextmanager
+def _judged(request: Request, found: Crossing, operation: Operation) -> Iterator[bytes | None]:
+    with _apart(request), passage(operation) as payload, _sending(_body(request, found, payload)) as body:
+        yield body
+
+
+@asynccontextmanager
+async def _judged_async(request: Request, found: Crossing, operation: Operation) -> AsyncIterator[bytes | None]:
+    with _apart(request):
+        async with passage_async(operation) as payload:
+            with _sending(_body(request, found, payload)) as body:
+                yield body
+
+
+class _LookedAt:
+    """Around a request that needs no judgement: a release of no action.
+
+    It covers nothing, and tells `guard.integrations.tripwire` that this was looked at.
+    """
+
+    def __init__(self, found: Crossing) -> None:
+        self._approval = Approval(found.service, (), sealed=False)
+
+    def __enter__(self) -> None:
+        self._approval.__enter__()
+
+    def __exit__(self, *raised: Any) -> None:
+        self._approval.__exit__(*raised)
+
+    async def __aenter__(self) -> None:
+        self._approval.__enter__()
+
+    async def __aexit__(self, *raised: Any) -> None:
+        self._approval.__exit__(*raised)
+
+
+_NOBODYS: nullcontext[None] = nullcontext()
 
 
 def _apart(request: Request) -> AbstractContextManager[None]:
@@ -84,7 +124,7 @@ def _apart(request: Request) -> AbstractContextManager[None]:
     A redirect, another try and the layers below carry the body that was released.
     """
     above = _sent.get()
-    return nullcontext() if above is None or above == request.body else uncovered()
+    return _NOBODYS if above is None or above == request.body else uncovered()
 
 
 @contextmanager
@@ -107,11 +147,6 @@ def _sending(body: bytes | None) -> Iterator[bytes | None]:
         yield body
     finally:
         _sent.reset(token)
-
-
-def _looked_at(found: Crossing) -> Approval:
-    """A release of no action: it covers nothing, and tells `guard.integrations.tripwire` that this was looked at."""
-    return Approval(found.service, (), sealed=False)
 
 
 def _body(request: Request, found: Crossing, payload: Any) -> bytes | None:

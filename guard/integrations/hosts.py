@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,13 +17,18 @@ _LIKELY = ("azure_openai", "google", "anthropic", "openai", "other")
 def service_at(url: str, default: str) -> str:
     """The service at an absolute URL, as the fence below has it; `default` where nothing is known of its host."""
     try:
-        parts = urlsplit(url)
-        possible = services_at(parts.hostname or "", parts.port)
+        possible = services_at(*_host_of(url))
     except ValueError:  # no client can send it either
         return default
     if not possible or default in possible:
         return default
     return next((service for service in _LIKELY if service in possible), min(possible))
+
+
+@lru_cache(maxsize=256)
+def _host_of(url: str) -> tuple[str, int | None]:
+    parts = urlsplit(url)
+    return parts.hostname or "", parts.port
 
 
 def service_of_openai(client: Any, url: str) -> str:

@@ -7,9 +7,10 @@ SDKs built on them neither retry nor wrap it. Its ``raise_for_status()`` raises 
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from guard.errors import Denied, GuardFault
@@ -105,23 +106,31 @@ def _with_body(request: Any, body: bytes) -> Any:
 
 
 def _forbidden(library: str, request: Any, error: Denied | GuardFault) -> Any:
-    made = _answer_class(library)(403, headers=_HEADERS[isinstance(error, Denied)], json=answer(error), request=request)
-    made.extensions["guard"] = error
-    return made
-
-
-_HEADERS = {
-    True: {"x-should-retry": "false", "x-guard-decision": "deny"},
-    False: {"x-should-retry": "false", "x-guard-decision": "fault"},
-}
+    # Its frames hold the request and its pictures, and an answer may be kept.
+    return _answer_class(library)(request, error.with_traceback(None))
 
 
 @lru_cache(maxsize=8)
 def _answer_class(library: str) -> Any:
     made = sys.modules[library]
 
+    said = [("x-should-retry", "false"), ("content-type", "application/json")]
+    denied = made.Headers([*said, ("x-guard-decision", "deny")])
+    fault = made.Headers([*said, ("x-guard-decision", "fault")])
+    empty = made.ByteStream(b"")
+
     class Response(made.Response):  # type: ignore[misc, name-defined]
         """A 403 that no server sent."""
+
+        def __init__(self, request: Any, error: Denied | GuardFault) -> None:
+            headers = denied if isinstance(error, Denied) else fault
+            super().__init__(403, headers=headers, stream=empty, request=request, extensions={"guard": error})
+            self.is_closed = self.is_stream_consumed = True
+
+        @cached_property
+        def _content(self) -> bytes:
+            """Written when it is read: a pipeline may be refused on every frame and never look."""
+            return json.dumps(answer(self.extensions["guard"])).encode()
 
         def raise_for_status(self) -> Any:
             error = self.extensions["guard"]

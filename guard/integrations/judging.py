@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from guard.gate import Call
 from guard.integrations import watching
 from guard.integrations.operation import Operation
 
 if TYPE_CHECKING:
-    from guard.gate import Call
     from guard.source import Source
 
 __all__ = ["attempt"]
@@ -25,8 +25,6 @@ def attempt(operation: Operation, source: Source, *, rewritable: bool = True, br
 
     The payload that may go out is the first of the positional arguments that `pass_through` gives.
     """
-    from guard.gate import Call
-
     if None in operation.actions or "vlm_describe" in operation.actions:
         source.pixels_matter = True
     return Call(

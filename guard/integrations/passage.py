@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from guard.approvals import covered
+from guard.approvals import Approval, covered
 from guard.autoload import guard_of_children
 from guard.errors import Denied, GuardFault
+from guard.frames import current_frame
+from guard.guard import latest
 from guard.integrations.judging import attempt
 from guard.integrations.operation import Operation
 from guard.integrations.refusals import Refuse, plain
@@ -33,37 +33,70 @@ __all__ = ["passage", "passage_async"]
 log = logging.getLogger("guard.integrations")
 
 
-@contextmanager
-def passage(operation: Operation, refuse: Refuse = plain) -> Iterator[Any]:
+class _Passage:
+    """The way through for one operation: a context manager that gives the payload that may go out.
+
+    A class and no generator: a denied call on every frame pays for entering it.
+    """
+
+    __slots__ = ("_approval", "_operation", "_refuse")
+
+    def __init__(self, operation: Operation, refuse: Refuse = plain) -> None:
+        self._operation = operation
+        self._refuse = refuse
+        self._approval: Approval | None = None
+
+    def _let_through(self, call: Call, payload: Any) -> Any:
+        self._approval = call.approval(sealed=True)
+        self._approval.__enter__()
+        return payload
+
+    def _leave(self, raised: tuple[Any, ...]) -> None:
+        if self._approval is not None:
+            self._approval.__exit__(*raised)
+
+
+class passage(_Passage):
     """Judges the call, and gives the payload that may go out; what is done inside is part of that call.
 
     Raises what `refuse` makes of `Denied` or `GuardFault`; nothing was sent then.
     """
-    if _is_covered(operation):
-        yield operation.payload
-        return
-    try:
-        call = attempt(operation, _source(operation))
-        payload = _released(call, operation)
-    except (Denied, GuardFault) as error:
-        raise refuse(error) from None
-    with call.approval(sealed=True):
-        yield payload
+
+    __slots__ = ()
+
+    def __enter__(self) -> Any:
+        operation = self._operation
+        if _is_covered(operation):
+            return operation.payload
+        try:
+            call = attempt(operation, _source(operation))
+            payload = _released(call, operation)
+        except (Denied, GuardFault) as error:
+            raise self._refuse(error) from None
+        return self._let_through(call, payload)
+
+    def __exit__(self, *raised: Any) -> None:
+        self._leave(raised)
 
 
-@asynccontextmanager
-async def passage_async(operation: Operation, refuse: Refuse = plain) -> AsyncIterator[Any]:
+class passage_async(_Passage):
     """As `passage`, without standing in the way of the event loop: judging waits for the detector and the disk."""
-    if _is_covered(operation):
-        yield operation.payload
-        return
-    try:
-        call = attempt(operation, _source(operation))
-        payload = await asyncio.to_thread(_released, call, operation)
-    except (Denied, GuardFault) as error:
-        raise refuse(error) from None
-    with call.approval(sealed=True):
-        yield payload
+
+    __slots__ = ()
+
+    async def __aenter__(self) -> Any:
+        operation = self._operation
+        if _is_covered(operation):
+            return operation.payload
+        try:
+            call = attempt(operation, _source(operation))
+            payload = await asyncio.to_thread(_released, call, operation)
+        except (Denied, GuardFault) as error:
+            raise self._refuse(error) from None
+        return self._let_through(call, payload)
+
+    async def __aexit__(self, *raised: Any) -> None:
+        self._leave(raised)
 
 
 def _released(call: Call, operation: Operation) -> Any:
@@ -77,15 +110,12 @@ def _is_covered(operation: Operation) -> bool:
     """Whether it is a part of a call that was released: what it could be, and all that it does besides."""
     if operation.broken is not None:
         return False
-    return covered(operation.service, operation.actions) and all(
-        covered(operation.service, (action,)) for action in operation.also
-    )
+    if not covered(operation.service, operation.actions):
+        return False
+    return all(covered(operation.service, (action,)) for action in operation.also)
 
 
 def _source(operation: Operation) -> Source:
-    from guard.frames import current_frame
-    from guard.guard import latest
-
     seen = current_frame()
     if seen is not None:
         return seen.source

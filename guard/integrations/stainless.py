@@ -210,10 +210,10 @@ def copied(node: Any) -> Any:
     """The request in containers of its own: models in it as the client writes them, what is left out left out."""
     if isinstance(node, str):
         return node
-    if isinstance(node, (dict, Mapping)):
-        return {key: copied(value) for key, value in node.items() if type(value).__name__ not in _LEFT_OUT}
     if isinstance(node, (list, tuple)):
         return [copied(value) for value in node]
+    if isinstance(node, (dict, Mapping)):
+        return {key: copied(value) for key, value in node.items() if type(value).__name__ not in _LEFT_OUT}
     if hasattr(node, "model_dump") and hasattr(node, "model_fields_set"):
         return node.model_dump(exclude_unset=True, mode="json", by_alias=True)
     return settled(node)

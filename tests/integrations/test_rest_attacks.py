@@ -319,6 +319,18 @@ def test_a_refusal_of_httpx_is_a_403_and_raises_the_guard_s_and_the_library_s_er
     server.assert_untouched()
 
 
+def test_a_refusal_of_httpx_keeps_no_picture(httpx, server, police):
+    g = police("azure_face")
+    with frame(g), httpx.Client() as session:
+        answer = session.post(identify(server), content=FACES)
+        other = session.post(identify(server), content=FACES)
+    assert answer.extensions["guard"].__traceback__ is None  # its frames hold what was to be sent
+    other.headers["x"] = "changed"
+    assert "x" not in answer.headers
+    assert answer.text == other.text
+    assert answer.is_closed
+
+
 def test_streams_of_httpx(httpx, server, police):
     g = police("azure_face")
 

@@ -159,13 +159,15 @@ class Content:
             self.refer("a request nested or numbered beyond the bounds")
         elif isinstance(node, str):
             self._text(node, path, "" if as_text else role)
-        elif isinstance(node, _HARMLESS):
-            return
-        elif isinstance(node, (dict, Mapping)):
+        elif isinstance(node, dict):  # before `Mapping`, which takes far longer to ask
             self._mapping(node, path, role, as_text)
         elif isinstance(node, (list, tuple)):
             for number, item in enumerate(node):
                 self.look(item, (*path, number), role=role, as_text=as_text)
+        elif isinstance(node, _HARMLESS):
+            return
+        elif isinstance(node, Mapping):
+            self._mapping(node, path, role, as_text)
         elif isinstance(node, (bytes, bytearray, memoryview)):
             self._file(bytes(node), path)
         elif type(node).__name__ not in _LEFT_OUT:
