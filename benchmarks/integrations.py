@@ -1,16 +1,23 @@
 """What an installed hook adds to a `protect` call of the same verdict: denied calls of each library that is installed.
 
+HTTP clients and SDKs are called where they are hooked, with a request that is ready: what a library does before (openai
+and google-genai check and rewrite their parameters for longer than all the rest takes) is its own and not counted.
+
 Usage: python benchmarks/integrations.py [--seconds 3] [--out benchmarks/results]
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
+import importlib
 import importlib.util
 import json
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +28,7 @@ import guard
 from guard.bench.measuring import Row, interleave, percentile
 from guard.testing import FakeDetector
 
+LINE = "{library:24} direct {direct:7.1f}  hooked {hooked:7.1f}  adds {adds_us:6.1f} us"
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = """
 [operator]
@@ -30,11 +38,32 @@ country = "US"
 
 [[source]]
 id = "bodycam"
+max_age_s = 60
 detect = "on-demand"
 place = { country = "US", subdivision = "US-OR", locality = "Portland", control = "wild", access = "public" }
 capture = { mount = "body_worn" }
 use = { timing = "real_time", purpose = "criminal_investigation", output = "lead_only", traits = [] }
 """
+
+
+@dataclass(frozen=True)
+class Case:
+    """A call that is denied.
+
+    Attributes:
+        library: its name.
+        service, action: what it counts as.
+        payload: what it carries, for the `protect` call beside it.
+        call: the native call.
+        waits: whether that gives something to await.
+    """
+
+    library: str
+    service: str
+    action: str | None
+    payload: Any
+    call: Callable[[], Any]
+    waits: bool = False
 
 
 def main() -> None:
@@ -47,34 +76,46 @@ def main() -> None:
         config = Path(folder) / "guard.toml"
         config.write_text(CONFIG)
         with guard.load(config, ledger=Path(folder) / "decisions.db", detector=FakeDetector([[9, 9, 40, 40]])) as g:
-            cam = g.source()
             guard.install()
-            frame = np.random.default_rng(1).integers(0, 255, (360, 640, 3), dtype=np.uint8)
-            for name, service, action, payload, native in libraries(frame):
-                direct = cam.protect(_never, action=action, service=service)
-                rows = [
-                    Row("direct", denied(lambda direct=direct, payload=payload: direct(payload)), per_turn=20),
-                    Row("hooked", denied(native), per_turn=20),
-                ]
-                with cam.frame(frame):
-                    interleave(rows, seconds=arguments.seconds)
-                medians = {row.name: round(percentile(row.samples_us, 50), 2) for row in rows}
-                adds = round(medians["hooked"] - medians["direct"], 2)
-                results.append({"library": name, **medians, "adds_us": adds})
-                print(
-                    f"{name:24} direct {medians['direct']:8.1f}  hooked {medians['hooked']:8.1f}  adds {adds:6.1f} us"
-                )
+            for case in (*local(noise()), *clouds(noise()), *plain_http(), *models()):
+                results.append(measured(case, g.source(), arguments.seconds))
+                print(LINE.format(**results[-1]))
     arguments.out.mkdir(parents=True, exist_ok=True)
     (arguments.out / "integrations.json").write_text(json.dumps(results, indent=1) + "\n")
+
+
+def noise() -> Any:
+    """Another frame each time: a feed that shows the same for seconds is frozen, and cannot be judged."""
+    return np.random.default_rng().integers(0, 255, (360, 640, 3), dtype=np.uint8)
+
+
+def measured(case: Case, cam: Any, seconds: float) -> dict[str, Any]:
+    """Medians in microseconds of the hooked call and of a `protect` call of the same verdict, which take turns."""
+    never = _never_later if case.waits else _never
+    direct = cam.protect(never, action=case.action, service=case.service)
+    with asyncio.Runner() as runner, cam.frame(noise()):
+        run = (lambda call: _complete(runner, call)) if case.waits else (lambda call: call())
+        rows = [
+            Row("direct", denied(lambda: run(lambda: direct(case.payload))), per_turn=20),
+            Row("hooked", denied(lambda: run(case.call)), per_turn=20),
+        ]
+        interleave(rows, seconds=seconds)
+    medians = {row.name: round(percentile(row.samples_us, 50), 2) for row in rows}
+    return {"library": case.library, **medians, "adds_us": round(medians["hooked"] - medians["direct"], 2)}
+
+
+def _complete(runner: asyncio.Runner, call: Callable[[], Any]) -> Any:
+    return runner.get_loop().run_until_complete(call())
 
 
 def denied(call: Callable[[], Any]) -> Callable[[], None]:
     def run() -> None:
         try:
-            call()
+            answer = call()
         except guard.Denied:
             return
-        raise RuntimeError("a forbidden call was released while it was measured")
+        if not isinstance(answer.extensions["guard"], guard.Denied):  # httpx's way of refusing
+            raise RuntimeError("a forbidden call was released while it was measured")
 
     return run
 
@@ -83,43 +124,37 @@ def _never(*_: object) -> None:
     raise RuntimeError("a forbidden call was released while it was measured")
 
 
-def libraries(frame: Any) -> Iterator[tuple[str, str, str | None, Any, Callable[[], Any]]]:
-    """Each installed library: its name, service and action, what the call carries, and a call that is denied."""
-    jpeg = cv2.imencode(".jpg", frame)[1].tobytes()
+async def _never_later(*_: object) -> None:
+    _never()
+
+
+# ---- a denied call of each library that is installed
+
+
+def local(frame: Any) -> Iterator[Case]:
     feature = np.zeros((1, 128), np.float32)
-    yield "cv2 FaceRecognizerSF", "self_hosted", "verify", feature, _sface(feature)
+    # The class is not instantiated: its model may not be redistributed, and a denied call never reaches it.
+    match = lambda: cv2.FaceRecognizerSF.match(None, feature, feature)  # noqa: E731
+    yield Case("cv2 FaceRecognizerSF", "self_hosted", "verify", feature, match)
     if _has("dlib"):
         import dlib
 
-        yield (
-            "dlib",
-            "self_hosted",
-            "verify",
-            frame,
-            lambda: dlib.face_recognition_model_v1.compute_face_descriptor(None, frame, None),
-        )
+        model = dlib.face_recognition_model_v1
+        describe = lambda: model.compute_face_descriptor(None, frame, None)  # noqa: E731
+        yield Case("dlib", "self_hosted", "verify", frame, describe)
+
+
+def clouds(frame: Any) -> Iterator[Case]:
+    jpeg = cv2.imencode(".jpg", frame)[1].tobytes()
     if _has("boto3"):
         import boto3
 
-        client = boto3.client(
-            "rekognition",
-            "us-east-1",
-            aws_access_key_id="x",
-            aws_secret_access_key="x",
-            endpoint_url="http://127.0.0.1:9",
-        )
+        keys = {"aws_access_key_id": "x", "aws_secret_access_key": "x"}
+        client = boto3.client("rekognition", "us-east-1", endpoint_url="http://127.0.0.1:9", **keys)
         call = {"CollectionId": "c", "Image": {"Bytes": jpeg}}
-        yield "boto3 rekognition", "rekognition_compare", "identify", call, lambda: client.search_faces_by_image(**call)
-
-    if _has("requests"):
-        import requests
-
-        session = requests.Session()
-        headers = {"X-Amz-Target": "RekognitionService.SearchFaces", "Content-Type": "application/x-amz-json-1.1"}
-        body = json.dumps({"CollectionId": "c", "FaceId": "0"}).encode()
-        made = requests.Request("POST", "https://rekognition.us-east-1.amazonaws.com/", headers=headers, data=body)
-        ready = session.prepare_request(made)
-        yield "requests", "rekognition_compare", "identify", body, lambda: session.send(ready)
+        yield Case(
+            "boto3 rekognition", "rekognition_compare", "identify", call, lambda: client.search_faces_by_image(**call)
+        )
     if _has("azure.core"):
         from azure.core import PipelineClient
         from azure.core.rest import HttpRequest
@@ -128,12 +163,93 @@ def libraries(frame: Any) -> Iterator[tuple[str, str, str | None, Any, Callable[
         request = HttpRequest(
             "POST", "https://eastus.api.cognitive.microsoft.com/face/v1.0/verify", json={"faceId1": "0"}
         )
-        yield "azure-core Face", "azure_face", "verify", {}, lambda: azure._pipeline.run(request)
+        yield Case("azure-core Face", "azure_face", "verify", {}, lambda: azure._pipeline.run(request))
 
 
-def _sface(feature: Any) -> Callable[[], Any]:
-    # The class is not instantiated: its model may not be redistributed, and a denied call never reaches it.
-    return lambda: cv2.FaceRecognizerSF.match(None, feature, feature)
+REKOGNITION = "https://rekognition.us-east-1.amazonaws.com/"
+HEADERS = {"X-Amz-Target": "RekognitionService.SearchFaces", "Content-Type": "application/x-amz-json-1.1"}
+BODY = json.dumps({"CollectionId": "c", "FaceId": "0"}).encode()
+
+
+def plain_http() -> Iterator[Case]:
+    """One request of Rekognition through each HTTP client."""
+    for name, call, waits in _clients():
+        yield Case(name, "rekognition_compare", "identify", BODY, call, waits)
+
+
+def _clients() -> Iterator[tuple[str, Callable[[], Any], bool]]:
+    if _has("requests"):
+        import requests
+
+        session = requests.Session()
+        ready = session.prepare_request(requests.Request("POST", REKOGNITION, headers=HEADERS, data=BODY))
+        yield "requests", lambda: session.send(ready), False
+    if _has("urllib3"):
+        import urllib3
+
+        pool = urllib3.HTTPSConnectionPool("rekognition.us-east-1.amazonaws.com")
+        yield "urllib3", lambda: pool.urlopen("POST", "/", body=BODY, headers=HEADERS), False
+    for name in filter(_has, ("httpx", "httpx2")):
+        client = importlib.import_module(name).Client()
+        request = client.build_request("POST", REKOGNITION, headers=HEADERS, content=BODY)
+        yield name, partial(client._send_single_request, request), False
+        client = importlib.import_module(name).AsyncClient()
+        request = client.build_request("POST", REKOGNITION, headers=HEADERS, content=BODY)
+        yield f"{name}, async", partial(client._send_single_request, request), True
+    if _has("aiohttp"):
+        yield "aiohttp", _aiohttp(), True
+
+
+def _aiohttp() -> Callable[[], Any]:
+    from types import SimpleNamespace
+
+    import aiohttp
+    import multidict
+    import yarl
+
+    request = SimpleNamespace(
+        method="POST", url=yarl.URL(REKOGNITION), headers=multidict.CIMultiDict(HEADERS), body=BODY
+    )
+    return lambda: aiohttp.BaseConnector.connect(None, request, [], None)  # as a session asks for its connection
+
+
+FAR = "https://example.com/a.jpg"
+
+
+def models() -> Iterator[Case]:
+    """A picture at an address, which cannot be looked at, for a vision-language model."""
+    for name, service, call in _models():
+        yield Case(name, service, None, FAR, call)
+
+
+def _models() -> Iterator[tuple[str, str, Callable[[], Any]]]:
+    if _has("openai"):
+        import openai
+        from openai._models import FinalRequestOptions
+
+        content = [{"type": "input_image", "detail": "low", "image_url": FAR}]
+        body = {"model": "m", "input": [{"role": "user", "content": content}]}
+        asked = FinalRequestOptions(method="post", url="/responses", json_data=body)
+        client = openai.OpenAI(api_key="x")
+        yield "openai", "openai", lambda: client.request(object, asked)
+    if _has("anthropic"):
+        import anthropic
+        from anthropic._models import FinalRequestOptions as Options
+
+        content = [{"type": "image", "source": {"type": "url", "url": FAR}}]
+        message = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": content}]}
+        wanted = Options(method="post", url="/v1/messages", json_data=message)
+        other = anthropic.Anthropic(api_key="x")
+        yield "anthropic", "anthropic", lambda: other.request(object, wanted)
+    if _has("google.genai"):
+        from google import genai
+        from google.genai._api_client import HttpRequest
+
+        part = {"fileData": {"fileUri": FAR, "mimeType": "image/jpeg"}}
+        url = "https://generativelanguage.googleapis.com/v1beta/models/m:generateContent"
+        ready = HttpRequest(headers={}, url=url, method="POST", data={"contents": [{"role": "user", "parts": [part]}]})
+        google = genai.Client(api_key="x")
+        yield "google-genai", "google", lambda: google._api_client._request(ready)
 
 
 def _has(module: str) -> bool:

@@ -135,9 +135,8 @@ def _decoded(path: str) -> str:
 
 def _known(authority: str, has_target: bool) -> tuple[Interface, str, bool] | None:
     """Interface, service, and whether `[services]` names the host; None for a host that is nobody's."""
-    host = host_of(authority)
-    default = _default(host)
-    listed = next(filter(None, (service_of(name, "") for name in spellings(authority))), "")
+    default = _default(host_of(authority))
+    listed = next(filter(None, [service_of(name, "") for name in spellings(authority)]), "")
     if default is not None:
         return default[0], listed or default[1], bool(listed)
     if has_target:
@@ -187,7 +186,9 @@ def _worst(service: str) -> tuple[str | None, ...]:
 def _is_signed(request: Request, place: Place) -> bool:
     """Whether another body would be noticed as forged."""
     headers = request.headers
-    if headers.get("authorization", "").upper().startswith("AWS") or "x-amz-signature" in place.query.lower():
+    if "authorization" in headers and headers["authorization"].upper().startswith("AWS"):
+        return True
+    if place.query and "x-amz-signature" in place.query.lower():
         return True
     return not _SIGNATURES.isdisjoint(headers)
 
@@ -196,7 +197,9 @@ def _is_signed(request: Request, place: Place) -> bool:
 
 
 def _is_upgrade(request: Request) -> bool:
-    return "websocket" in request.headers.get("upgrade", "").lower() or request.url.lower().startswith(("ws:", "wss:"))
+    if "upgrade" in request.headers and "websocket" in request.headers["upgrade"].lower():
+        return True
+    return request.url[:4].lower().startswith(("ws:", "wss:"))
 
 
 def _websocket(request: Request, place: Place) -> Operation | None:

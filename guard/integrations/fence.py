@@ -50,14 +50,10 @@ def _lowered(headers: Any) -> dict[str, str]:
         pairs = headers.lower_items() if hasattr(headers, "lower_items") else headers.items()
     lowered: dict[str, str] = {}
     for name, value in pairs:
-        key = (name if type(name) is str else _text(name)).lower()
-        text = value if type(value) is str else _text(value)
+        key = (name.decode("latin-1") if isinstance(name, bytes) else str(name)).lower()
+        text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
         lowered[key] = f"{lowered[key]}, {text}" if key in lowered else text
     return lowered
-
-
-def _text(value: Any) -> str:
-    return value.decode("latin-1") if isinstance(value, bytes) else str(value)
 
 
 def crossing(request: Request) -> AbstractContextManager[Any]:

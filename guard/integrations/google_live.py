@@ -1,4 +1,7 @@
-"""The Live interface of `google-genai`: each message of a session is judged as it is handed to the websocket."""
+"""The Live interface of `google-genai`: each message of a session is judged as it is handed to the websocket.
+
+Connecting is judged by what the session is set up with: which messages it will carry is not known yet.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
 from typing import Any
 
+from guard.approvals import Approval
 from guard.integrations.hooks import Hook
 from guard.integrations.hosts import service_of_google
 from guard.integrations.passage import passage, passage_async
@@ -36,15 +40,33 @@ def _connect(refuse: Refuse) -> Callable[[Callable[..., Any]], Callable[..., Any
                 {"setup": _setup(kwargs.get("config"))}, service=service_of_google(self._api_client)
             )
             if operation is None:
-                return original(self, *args, **kwargs)
+                return _Opening(original(self, *args, **kwargs), service_of_google(self._api_client))
             # What a session is opened with is not rewritten: it would have to be redacted, so it is refused.
             operation.payload, operation.opaque = {}, (*operation.opaque, "a picture in the setup of a session")
             with passage(operation, refuse):
-                return original(self, *args, **kwargs)
+                return _Opening(original(self, *args, **kwargs), operation.service)
 
         return connect
 
     return wrap
+
+
+class _Opening:
+    """The library's own context manager around a session.
+
+    While it connects, `guard.integrations.tripwire` is told whose connection it is; that releases nothing.
+    """
+
+    def __init__(self, session: Any, service: str) -> None:
+        self._session = session
+        self._service = service
+
+    async def __aenter__(self) -> Any:
+        with Approval(self._service, (), sealed=False):
+            return await self._session.__aenter__()
+
+    async def __aexit__(self, *raised: Any) -> Any:
+        return await self._session.__aexit__(*raised)
 
 
 def _setup(config: Any) -> dict[str, Any]:

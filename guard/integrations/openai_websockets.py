@@ -1,6 +1,8 @@
 """The websockets of the `openai` library: realtime and responses sessions, whose messages may carry pictures.
 
-A message is judged where it is handed in, before it is queued for a connection that is being made again.
+A message is judged where it is handed in, before it is queued for a connection that is being made again. Connecting
+sends nothing of a picture and is not judged: which message the connection is for is not known yet, and one that carries
+text or sound alone has to pass.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from types import ModuleType
 from typing import Any
 from urllib.parse import urlsplit
 
+from guard.approvals import Approval
 from guard.integrations.hooks import Hook
 from guard.integrations.hosts import service_at, service_of_openai
 from guard.integrations.operation import Operation
@@ -38,10 +41,11 @@ WEBSOCKETS = (
 """The modules in which connections are defined; an older version has some of them."""
 
 _METHODS = ("_send", "send", "send_raw")
+_OPENING = ("__enter__", "__aenter__", "_connect_ws")
 
 
 def connections_in(module: ModuleType) -> Iterable[Hook]:
-    """A hook for each method that takes a message, of each class that the module defines."""
+    """A hook for each method that takes a message or opens a connection, of each class that the module defines."""
     for name, kind in vars(module).items():
         if not inspect.isclass(kind) or kind.__module__ != module.__name__:
             continue
@@ -49,6 +53,11 @@ def connections_in(module: ModuleType) -> Iterable[Hook]:
             function = vars(kind).get(method)
             if inspect.isfunction(function) and _takes_a_message(function):
                 wrap = _later if inspect.iscoroutinefunction(function) else _now
+                yield Hook(module.__name__, f"{name}.{method}", wrap)
+        for method in _OPENING if name.endswith("ConnectionManager") else ():
+            function = vars(kind).get(method)
+            if inspect.isfunction(function):
+                wrap = _opened_later if inspect.iscoroutinefunction(function) else _opened
                 yield Hook(module.__name__, f"{name}.{method}", wrap)
 
 
@@ -79,6 +88,27 @@ def _later(original: Callable[..., Any]) -> Callable[..., Any]:
     return send
 
 
+def _opened(original: Callable[..., Any]) -> Callable[..., Any]:
+    def connect(self: Any, *args: Any, **kwargs: Any) -> Any:
+        with _seen(self):
+            return original(self, *args, **kwargs)
+
+    return connect
+
+
+def _opened_later(original: Callable[..., Any]) -> Callable[..., Any]:
+    async def connect(self: Any, *args: Any, **kwargs: Any) -> Any:
+        with _seen(self):
+            return await original(self, *args, **kwargs)
+
+    return connect
+
+
+def _seen(manager: Any) -> Approval:
+    """Tells `guard.integrations.tripwire` whose connection it is, whose messages are judged; it releases nothing."""
+    return Approval(_service(manager), (), sealed=False)
+
+
 def _read(connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Operation | None]:
     """The message in containers of its own, and what it is in the guard's terms."""
     given = args[0] if args else next(iter(kwargs.values()), None)
@@ -89,7 +119,7 @@ def _read(connection: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tup
 def _service(connection: Any) -> str:
     client = _client_of(connection)
     if client is not None:
-        return service_of_openai(client, str(client.base_url))
+        return service_of_openai(client, str(getattr(client, "websocket_base_url", None) or client.base_url))
     address = _address_of(connection)
     if address is None:
         return "openai"

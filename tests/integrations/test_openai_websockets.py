@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import guard
+from guard.integrations import tripwire
 from guard.integrations.openai import ADAPTER
 from guard.integrations.threads import ADAPTER as THREADS
 from guard.integrations.watching import watch
@@ -208,3 +209,74 @@ def test_a_method_of_before_the_install_is_guarded(socket, police):
         with police.frame(PICTURE), pytest.raises(guard.Denied):
             send(create(FAR))
         assert socket.messages == []
+
+
+# ---- what is refused before, and beside, an open connection
+
+
+LISTED = '\n[services]\n"{host}" = "{service}"\n'
+
+
+@pytest.fixture
+def watched(make_guard, socket):
+    """A source whose guard lists the service, with the tripwire up."""
+    listed = LISTED.format(host=socket.url.removeprefix("ws://"), service="openai")
+    cam = make_guard(PATIENT + listed, packs=["microsoft_azure_openai_2024", "openai"]).source()
+    tripwire.arm()
+    yield cam
+    tripwire.disarm()
+
+
+def test_a_message_that_is_refused_beforehand_opens_no_connection(socket, police):
+    with client_of(socket, openai.OpenAI) as client, police.frame(PICTURE):
+        manager = client.realtime.connect(model="m")
+        if not hasattr(manager, "send"):
+            pytest.skip(f"openai {openai.__version__} queues nothing beforehand")
+        with pytest.raises(openai.PermissionDeniedError):
+            manager.send(create(FAR))
+    assert (socket.paths, socket.messages) == ([], [])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_tripwire_lets_a_guarded_connection_be_made(name, socket, watched):
+    with client_of(socket, openai.OpenAI) as client:
+        connect, message = opening(client, name)
+        with watched.frame(PICTURE), connect() as connection:
+            with pytest.raises(openai.PermissionDeniedError):
+                connection.send(message(FAR))
+            connection.send({"type": "response.cancel"})
+            assert [sent["type"] for sent in socket.wait_for(1)] == ["response.cancel"]
+    assert len(socket.paths) == 1
+    assert watched.guard.ledger.verdicts() == ["deny"]
+
+
+def test_the_tripwire_lets_a_guarded_async_connection_be_made(socket, watched):
+    async def main() -> None:
+        async with client_of(socket, openai.AsyncOpenAI) as client, client.realtime.connect(model="m") as connection:
+            await connection.send({"type": "response.cancel"})
+            await asyncio.to_thread(socket.wait_for, 1)
+
+    with watched.frame(PICTURE):
+        asyncio.run(main())
+    assert len(socket.messages) == 1
+
+
+def test_a_websocket_past_the_client_is_refused_by_the_tripwire(socket, watched):
+    from websockets.sync.client import connect
+
+    with watched.frame(PICTURE), pytest.raises(guard.GuardFault):
+        connect(socket.url)
+    assert socket.paths == []
+
+
+def test_a_client_s_own_websocket_address_says_whose_it_is(socket, make_guard):
+    """The queue of a connection that is not made yet is judged for the service that it will reach."""
+    listed = LISTED.format(host=socket.url.removeprefix("ws://"), service="google")
+    cam = make_guard(PATIENT + listed, packs=["microsoft_azure_openai_2024", "openai"]).source()
+    client = openai.OpenAI(api_key="k", base_url="http://127.0.0.1:9/v1", websocket_base_url=socket.url + "/v1")
+    with client, cam.frame(PICTURE):
+        manager = client.realtime.connect(model="m")
+        if not hasattr(manager, "send"):
+            pytest.skip(f"openai {openai.__version__} queues nothing beforehand")
+        manager.send(create(PNG_URL))
+    assert [entry.decision.service for entry in cam.guard.ledger.entries] == ["google"]

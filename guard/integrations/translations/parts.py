@@ -113,7 +113,8 @@ _FILE_KEYS = frozenset({"file_id", "fileid", "file_uri", "fileuri", "s3uri", "s3
 _DATA_URL = re.compile(r"\s*data:", re.IGNORECASE)
 _PICTURE_URL = re.compile(r"data:\s*(?:image|video)/", re.IGNORECASE)
 _ADDRESS = re.compile(r"\s*[a-z][a-z0-9+.-]{1,20}://\S", re.IGNORECASE)
-_BASE64 = re.compile(r"[A-Za-z0-9+/_\-\s]{256,}={0,2}\s*\Z")
+_SHORTEST_BASE64 = 256
+_BASE64 = re.compile(rf"[A-Za-z0-9+/_\-\s]{{{_SHORTEST_BASE64},}}={{0,2}}\s*\Z")
 _BASE64_PICTURE = re.compile(r"\s*(?:iVBORw0K|/9j/|UklGR|R0lGOD|SUkq|TU0A|GkXf|AAAA[A-Za-z0-9+/]{2}Zn)")
 """How PNG, JPEG, WebP, GIF, TIFF, Matroska and MP4 begin in base64."""
 
@@ -211,13 +212,13 @@ class Parts:
                 self._find(path, text)
             elif _PICTURE_URL.search(text):
                 self.refer("a data URL inside of text")
-        elif _DATA_URL.match(text):
+        elif ":" in text and _DATA_URL.match(text):
             self._find(path, text)
-        elif _ADDRESS.match(text):
+        elif ":" in text and _ADDRESS.match(text):
             self.refer("something at an address")
         elif key in _FILE_KEYS:
             self.refer("a stored file")
-        elif key in _DATA_KEYS or _BASE64.match(text):
+        elif key in _DATA_KEYS or (len(text) >= _SHORTEST_BASE64 and _BASE64.match(text)):
             self._find(path, text)
 
 
@@ -240,10 +241,13 @@ def json_object(body: Any) -> Any:
     if not isinstance(body, (str, bytes)):
         raise ValueError(f"a {type(body).__name__} is no JSON text")
     try:
-        text = body if isinstance(body, str) else body.decode(json.detect_encoding(body), "surrogatepass")
-        return _DECODER.decode(text)
+        return _DECODER.decode(body if isinstance(body, str) else body.decode(_encoding_of(body), "surrogatepass"))
     except RecursionError as error:
         raise ValueError("it is nested too deep") from error
+
+
+def _encoding_of(body: bytes) -> str:
+    return "utf-8" if body[:1] in _BEGINNINGS and 0 not in body[1:4] else json.detect_encoding(body)
 
 
 def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
@@ -253,6 +257,7 @@ def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     return made
 
 
+_BEGINNINGS = (b"{", b"[")
 _DECODER = json.JSONDecoder(object_pairs_hook=_object)
 
 
