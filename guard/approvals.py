@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
 
-__all__ = ["Approval", "covered", "is_running", "uncovered"]
+__all__ = ["Approval", "covered", "is_running", "lent", "uncovered"]
 
 _running: dict[int, str] = {}
 """The service of every approval of this process whose call runs, by its identity."""
@@ -95,6 +95,17 @@ def covered(service: str, actions: Sequence[str | None]) -> bool:
             return True
         approval = approval.outer
     return False
+
+
+def lent() -> Approval | None:
+    """What covers the running code once more, for a worker thread in which its call is sent; None where nothing does.
+
+    Whoever enters it there sees to it that nothing else is sent under it.
+    """
+    approval = _current.get()
+    if approval is None or approval._owner != _here():
+        return None
+    return Approval(approval.service, tuple(approval.actions), sealed=approval.sealed)
 
 
 def is_running(services: frozenset[str]) -> bool:

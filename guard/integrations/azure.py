@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from guard.errors import Denied, GuardFault
+from guard.integrations.azure_threads import Threaded
 from guard.integrations.bodies import Body, read_body
 from guard.integrations.hooks import Adapter, Hook
 from guard.integrations.operation import Operation
@@ -223,6 +224,14 @@ def _sent_async(original: Callable[..., Any]) -> Callable[..., Any]:
     return send
 
 
+def _sent_by_thread(original: Callable[..., Any]) -> Callable[..., Any]:
+    async def send(self: Any, request: Any, **kwargs: Any) -> Any:
+        async with _through_async(_unjudged(request), request) as request:
+            return await original(Threaded(self), request, **kwargs)
+
+    return send
+
+
 def _handed_on(original: Callable[..., Any]) -> Callable[..., Any]:
     """The pipeline's last step: whatever transport comes after it, also one of the caller's own."""
 
@@ -279,8 +288,8 @@ ADAPTER = Adapter(
         Hook("azure.core.pipeline._base_async", "AsyncPipeline.run", _run_async),
         Hook("azure.core.pipeline._base_async", "_AsyncTransportRunner.send", _handed_on_async),
         Hook(f"{_TRANSPORTS}._requests_basic", "RequestsTransport.send", _sent),
-        Hook(f"{_TRANSPORTS}._requests_asyncio", "AsyncioRequestsTransport.send", _sent_async),
-        Hook(f"{_TRANSPORTS}._requests_trio", "TrioRequestsTransport.send", _sent_async, required=False),
+        Hook(f"{_TRANSPORTS}._requests_asyncio", "AsyncioRequestsTransport.send", _sent_by_thread),
+        Hook(f"{_TRANSPORTS}._requests_trio", "TrioRequestsTransport.send", _sent_by_thread, required=False),
         Hook(f"{_TRANSPORTS}._aiohttp", "AioHttpTransport.send", _sent_async),
     ),
     note="a transport of your own that is called without a pipeline is not seen",

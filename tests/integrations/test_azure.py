@@ -642,6 +642,67 @@ def test_a_coroutine_s_call_is_decided_once_with_the_fences_below_it(server, mak
     assert (server.requests, g.ledger.verdicts()) == (1, ["redact"])
 
 
+def threaded() -> Any:
+    from azure.core.pipeline.transport import AsyncioRequestsTransport
+
+    return AsyncioRequestsTransport()
+
+
+def in_threads(server: CountingServer, use: Callable[[Any], Awaitable[None]], **options: Any) -> None:
+    async def main() -> None:
+        guard.install()
+        async with AsyncPipelineClient(server.url, transport=threaded(), policies=[], **options) as client:
+            await use(client)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(("text", "verdicts"), [(OFFICE, ["allow"]), (POLICE, ["deny"])], ids=["allowed", "denied"])
+def test_a_call_that_a_worker_thread_sends_is_decided_once(server, make_guard, picture, text, verdicts):
+    g = make_guard(f'{text.partition("[services]")[0]}\n[services]\n"{server.host}" = "azure_face"\n')
+
+    async def use(client: Any) -> None:
+        request = HttpRequest("POST", f"{server.url}/face/v1.2/identify", json={"faceIds": [FACE]})
+        with g.source().frame(picture):
+            try:
+                await client.send_request(request)
+            except guard.Denied:
+                server.assert_untouched()
+
+    in_threads(server, use)
+    assert g.ledger.verdicts() == verdicts
+    assert server.requests == verdicts.count("allow")
+
+
+def test_a_picture_that_a_worker_thread_sends_is_covered_once(server, make_guard, picture, png):
+    g = make_guard(f'{POLICE}\n[services]\n"{server.host}" = "azure_openai"\n')
+
+    async def use(client: Any) -> None:
+        with g.source().frame(picture):
+            await client.send_request(HttpRequest("POST", server.url + CHAT, json=chat(png)))
+
+    in_threads(server, use)
+    assert_face_is_covered(picture_of(server.bodies[0]), picture)
+    assert (server.requests, g.ledger.verdicts()) == (1, ["redact"])
+
+
+def test_another_call_in_the_worker_thread_is_judged_on_its_own(server, make_guard, picture):
+    g = make_guard(f'{OFFICE.partition("[services]")[0]}\n[services]\n"{server.host}" = "azure_face"\n')
+    import requests
+
+    def again(answer: Any, **kwargs: Any) -> None:
+        requests.post(f"{server.url}/face/v1.2/identify", json={"faceIds": [FACE, FACE]})
+
+    async def use(client: Any) -> None:
+        client._pipeline._transport.open()
+        client._pipeline._transport.session.hooks["response"].append(again)
+        with g.source().frame(picture):
+            await client.send_request(HttpRequest("POST", f"{server.url}/face/v1.2/identify", json={"faceIds": [FACE]}))
+
+    in_threads(server, use)
+    assert (server.requests, g.ledger.verdicts()) == (2, ["allow", "allow"])
+
+
 # ---- the clients that stand on it
 
 
