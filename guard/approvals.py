@@ -8,11 +8,12 @@ stays guarded.
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
+
+from guard.aside import running_task
 
 __all__ = ["Approval", "covered", "is_running", "lent", "uncovered"]
 
@@ -136,14 +137,7 @@ def uncovered() -> Iterator[None]:
 
 def _here() -> tuple[int, int, int]:
     """The running process, thread and task."""
-    asyncio = sys.modules.get("asyncio")
-    task = None
-    if asyncio is not None:
-        try:
-            task = asyncio.current_task()
-        except RuntimeError:
-            task = None
-    return os.getpid(), threading.get_ident(), id(task)
+    return os.getpid(), threading.get_ident(), id(running_task())
 
 
 if hasattr(os, "register_at_fork"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import inspect
 import time
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast, overload
 
 import wrapt
 
+from guard.aside import aside
 from guard.attendance import NOBODY
 from guard.clock import Clock, Reading
 from guard.context import Context
@@ -182,7 +182,7 @@ class Source:
             ) -> Any:
                 # Detection and the wait for the disk would stand in the way of every other task of the loop.
                 attempt = Call(self, actions, service, args, kwargs)
-                args, kwargs = await asyncio.to_thread(attempt.pass_through)
+                args, kwargs = await aside(attempt.pass_through)
                 with attempt.approval(sealed=False):
                     return await wrapped(*args, **kwargs)
 

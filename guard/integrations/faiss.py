@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from types import FunctionType, ModuleType
 from typing import Any
 
-from guard.integrations.galleries import ADD, SEARCH, in_gallery, on_declaration
+from guard.integrations.galleries import ADD, SEARCH, in_gallery, on_declaration, remembered
 from guard.integrations.hooks import Adapter, Hook
 
 __all__ = ["ADAPTER"]
@@ -42,6 +42,8 @@ _declared: set[str] = set()
 
 
 def _discover(faiss: ModuleType) -> Iterator[Hook]:
+    for name in _BASES:
+        yield Hook("faiss", f"{name}.__reduce_ex__", remembered)
     known: set[int] = set()  # some classes hold a function of another one under a second name
     for name in sorted({*_BASES, *_declared, *(_WRAPPERS if _declared else ())}):
         cls = vars(faiss).get(name)

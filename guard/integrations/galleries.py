@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from guard.errors import ConfigError
 from guard.integrations.local import judging
 
-__all__ = ["ADD", "SEARCH", "declared", "gallery", "in_gallery", "on_declaration"]
+__all__ = ["ADD", "SEARCH", "declared", "gallery", "in_gallery", "on_declaration", "remembered"]
 
 T = TypeVar("T")
 
@@ -42,7 +42,8 @@ def gallery(index: T, name: str) -> T:
 
     Args:
         index: an index of faiss, hnswlib or usearch, or a numpy array of vectors that is handed to their functions. A
-            copy of it, and one that is read from a file, is to be declared again. An index that is wrapped in another
+            copy of it by `copy` or `pickle` stays a gallery; one that is cloned or read from a file is to be declared
+            again. An index that is wrapped in another
             one of faiss (`IndexIDMap`, `IndexPreTransform`, ...) makes that one a gallery too.
         name: what refusals call it.
 
@@ -104,6 +105,26 @@ def in_gallery(name: str, actions: tuple[str, ...] = SEARCH) -> Callable[[Callab
         return guarded
 
     return wrap
+
+
+def remembered(original: Callable[..., Any]) -> Callable[..., Any]:
+    """For ``__reduce_ex__`` of an index: what is declared is declared again where it comes out of its pickle."""
+
+    def reduce_ex(self: Any, protocol: Any) -> Any:
+        made = original(self, protocol)
+        name = declared(self)
+        if name is None:
+            return made
+        make, args, state, *_ = made
+        return _declared_again, (name, make, args, state)
+
+    return reduce_ex
+
+
+def _declared_again(name: str, make: Callable[..., Any], args: tuple[Any, ...], state: Any) -> Any:
+    index = make(*args)
+    index.__setstate__(state)
+    return gallery(index, name)
 
 
 def on_declaration(listener: Callable[[Any], None]) -> None:

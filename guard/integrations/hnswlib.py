@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from guard.integrations.galleries import ADD, in_gallery
+from guard.integrations.galleries import ADD, in_gallery, remembered
 from guard.integrations.hooks import Adapter, Hook
 
 __all__ = ["ADAPTER"]
@@ -16,6 +16,7 @@ ADAPTER = Adapter(
         Hook("hnswlib", "Index.add_items", in_gallery("hnswlib.Index.add_items", ADD)),
         Hook("hnswlib", "BFIndex.knn_query", in_gallery("hnswlib.BFIndex.knn_query")),
         Hook("hnswlib", "BFIndex.add_items", in_gallery("hnswlib.BFIndex.add_items", ADD)),
+        Hook("hnswlib", "Index.__reduce_ex__", remembered),
     ),
     note="only indexes that guard.gallery declares",
 )

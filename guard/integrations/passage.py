@@ -11,11 +11,11 @@ was loaded last. With no guard loaded nothing may pass.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
 from guard.approvals import Approval, covered
+from guard.aside import aside
 from guard.autoload import guard_of_children
 from guard.errors import Denied, GuardFault
 from guard.frames import current_frame
@@ -90,7 +90,7 @@ class passage_async(_Passage):
             return operation.payload
         try:
             call = attempt(operation, _source(operation))
-            payload = await asyncio.to_thread(_released, call, operation)
+            payload = await aside(_released, call, operation)
         except (Denied, GuardFault) as error:
             raise self._refuse(error) from None
         return self._let_through(call, payload)

@@ -78,10 +78,11 @@ def test_a_process_started_anew_is_guarded_from_its_first_line(site: dict[str, s
     assert summary(tmp_path / "decisions.db")["deny"] == 1
 
 
-def test_a_spawned_worker_of_multiprocessing_is_guarded(site: dict[str, str], tmp_path: Path):
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_a_worker_that_multiprocessing_starts_anew_is_guarded(site: dict[str, str], tmp_path: Path, method: str):
     (tmp_path / "worker.py").write_text(
         textwrap.dedent("""
-        import multiprocessing, toylib, guard
+        import multiprocessing, sys, toylib, guard
 
         def work(queue):
             try:
@@ -90,7 +91,7 @@ def test_a_spawned_worker_of_multiprocessing_is_guarded(site: dict[str, str], tm
                 queue.put("denied")
 
         if __name__ == "__main__":
-            context = multiprocessing.get_context("spawn")
+            context = multiprocessing.get_context(sys.argv[1])
             queue = context.Queue()
             child = context.Process(target=work, args=(queue,))
             child.start()
@@ -99,7 +100,7 @@ def test_a_spawned_worker_of_multiprocessing_is_guarded(site: dict[str, str], tm
         """)
     )
     done = subprocess.run(
-        [sys.executable, str(tmp_path / "worker.py")],
+        [sys.executable, str(tmp_path / "worker.py"), method],
         env=site,
         capture_output=True,
         text=True,
