@@ -151,6 +151,24 @@ def test_openai_s_own_client_gets_its_own_exception(make_guard, service):
     assert g.ledger.verdicts() == ["deny"]
 
 
+def test_an_sdk_s_websocket_is_not_opened(make_guard, service):
+    """In process the connection stands before its first message is judged; here there is none."""
+    openai = pytest.importorskip("openai", reason="needs openai")
+    exceptions = pytest.importorskip("websockets.exceptions", reason="needs websockets")
+    g = make_guard(BOTH + TRUSTED + upstream("openai", service.url))
+    with running(g) as (address,):
+        client = openai.OpenAI(
+            api_key="k",
+            base_url=f"http://{address}/v1",
+            websocket_base_url=f"ws://{address}/v1",
+            default_headers={HEADER: "door"},
+        )
+        with client, pytest.raises(exceptions.InvalidStatus) as caught:
+            client.realtime.connect(model="m").enter()
+    assert caught.value.response.status_code == 403
+    service.assert_untouched()
+
+
 def test_a_gateway_in_a_process_that_is_guarded_itself_decides_once(make_guard, service):
     """Its own HTTP client is hooked then, and sends what was released without being asked again."""
     guard.install("aiohttp")
