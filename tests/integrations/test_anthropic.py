@@ -16,7 +16,8 @@ from guard.integrations.threads import ADAPTER as THREADS
 from guard.integrations.watching import watch
 from guard.testing import FakeDetector
 from tests.integrations.llm import CITY, PICTURE, PNG, PNG_TEXT, is_covered
-from tests.integrations.loopback import Answer, Arrived, counting_server
+from tests.integrations.loopback import Answer, Arrived
+from tests.integrations.setting_up import hooked, judged_for, serving
 
 anthropic = pytest.importorskip("anthropic", reason="the anthropic library is not installed")
 
@@ -43,29 +44,10 @@ def answer(request: Arrived) -> Answer:
     return Answer({"id": "x", "input_tokens": 3} if "count" in request.path else MESSAGE)
 
 
-@pytest.fixture(autouse=True)
-def _hooks(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("guard.guard._latest", None)
-    watch.add([THREADS, ADAPTER])
-    yield
-    guard.uninstall()
-
-
+_hooks = hooked(ADAPTER)
 clients: list[Any] = []
-
-
-@pytest.fixture
-def server():
-    with counting_server(answer) as counted:
-        yield counted
-    for client in clients:
-        client.close()
-    clients.clear()
-
-
-@pytest.fixture
-def city(make_guard):
-    return make_guard(CITY, packs=["us_san_francisco"]).source()
+server = serving(answer, clients)
+city = judged_for(CITY, "us_san_francisco")
 
 
 def client_of(server: Any, kind: Any = None, **options: Any) -> Any:

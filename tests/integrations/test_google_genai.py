@@ -18,7 +18,8 @@ from guard.integrations.threads import ADAPTER as THREADS
 from guard.integrations.watching import watch
 from guard.testing import FakeDetector
 from tests.integrations.llm import CITY, PICTURE, PNG, is_covered
-from tests.integrations.loopback import Answer, Arrived, counting_server
+from tests.integrations.loopback import Answer, Arrived
+from tests.integrations.setting_up import hooked, judged_for, serving
 from tests.integrations.sockets import counting_socket
 
 genai = pytest.importorskip("google.genai", reason="the google-genai library is not installed")
@@ -47,29 +48,10 @@ def answer(request: Arrived) -> Answer:
     return Answer({"totalTokens": 3} if "countTokens" in request.path else GENERATED)
 
 
-@pytest.fixture(autouse=True)
-def _hooks(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("guard.guard._latest", None)
-    watch.add([THREADS, ADAPTER])
-    yield
-    guard.uninstall()
-
-
-@pytest.fixture
-def server():
-    with counting_server(answer) as counted:
-        yield counted
-    for client in clients:
-        client.close()
-    clients.clear()
-
-
-@pytest.fixture
-def city(make_guard):
-    return make_guard(CITY, packs=["us_san_francisco"]).source()
-
-
+_hooks = hooked(ADAPTER)
 clients: list[Any] = []
+server = serving(answer, clients)
+city = judged_for(CITY, "us_san_francisco")
 
 
 def client_of(server: Any, **options: Any) -> Any:

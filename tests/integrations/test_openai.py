@@ -10,13 +10,11 @@ import pytest
 
 import guard
 from guard.integrations.openai import ADAPTER
-from guard.integrations.threads import ADAPTER as THREADS
-from guard.integrations.watching import watch
 from guard.testing import FakeDetector
 from tests.conftest import OFFICE
 from tests.integrations.llm import PATIENT, PICTURE, PNG_TEXT, PNG_URL, is_covered
-from tests.integrations.loopback import counting_server
 from tests.integrations.openai_calls import HTTPS, answer, azure, clients, inputs, messages, plain
+from tests.integrations.setting_up import hooked, judged_for, serving
 
 openai = pytest.importorskip("openai", reason="the openai library is not installed")
 pytestmark = pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")
@@ -24,26 +22,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")
 SERVICES = OFFICE.replace("[services]\n", '[services]\n"HOST" = "self_hosted"\n')
 
 
-@pytest.fixture(autouse=True)
-def _hooks(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("guard.guard._latest", None)
-    watch.add([THREADS, ADAPTER])
-    yield
-    guard.uninstall()
-
-
-@pytest.fixture
-def server():
-    with counting_server(answer) as counted:
-        yield counted
-    for client in clients:
-        client.close()
-    clients.clear()
-
-
-@pytest.fixture
-def police(make_guard):
-    return make_guard(PATIENT, packs=["microsoft_azure_openai_2024"]).source()
+_hooks = hooked(ADAPTER)
+server = serving(answer, clients)
+police = judged_for(PATIENT, "microsoft_azure_openai_2024")
 
 
 @pytest.fixture

@@ -24,31 +24,15 @@ from tests.conftest import OFFICE
 from tests.integrations.llm import PATIENT, PICTURE, PNG_URL, is_covered, is_untouched
 from tests.integrations.loopback import Answer, Arrived, counting_server
 from tests.integrations.openai_calls import COMPLETION, HTTPS, answer, azure, clients, messages, plain
+from tests.integrations.setting_up import hooked, judged_for, serving
 
 openai = pytest.importorskip("openai", reason="the openai library is not installed")
 pytestmark = pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")
 
 
-@pytest.fixture(autouse=True)
-def _hooks(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("guard.guard._latest", None)
-    watch.add([THREADS, ADAPTER])
-    yield
-    guard.uninstall()
-
-
-@pytest.fixture
-def server():
-    with counting_server(answer) as counted:
-        yield counted
-    for client in clients:
-        client.close()
-    clients.clear()
-
-
-@pytest.fixture
-def police(make_guard):
-    return make_guard(PATIENT, packs=["microsoft_azure_openai_2024"]).source()
+_hooks = hooked(ADAPTER)
+server = serving(answer, clients)
+police = judged_for(PATIENT, "microsoft_azure_openai_2024")
 
 
 TEXT = json.dumps({"messages": messages(HTTPS)})

@@ -14,6 +14,7 @@ from guard.integrations.openai import ADAPTER
 from guard.integrations.threads import ADAPTER as THREADS
 from guard.integrations.watching import watch
 from tests.integrations.llm import PATIENT, PICTURE, PNG_URL, is_covered
+from tests.integrations.setting_up import hooked, judged_for
 from tests.integrations.sockets import counting_socket
 
 openai = pytest.importorskip("openai", reason="the openai library is not installed")
@@ -24,12 +25,7 @@ ITEM = {"type": "message", "role": "user"}
 FAR = "https://pictures.example/one.jpg"
 
 
-@pytest.fixture(autouse=True)
-def _hooks(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("guard.guard._latest", None)
-    watch.add([THREADS, ADAPTER])
-    yield
-    guard.uninstall()
+_hooks = hooked(ADAPTER)
 
 
 @pytest.fixture
@@ -38,9 +34,7 @@ def socket():
         yield counted
 
 
-@pytest.fixture
-def police(make_guard):
-    return make_guard(PATIENT, packs=["microsoft_azure_openai_2024", "openai"]).source()
+police = judged_for(PATIENT, "microsoft_azure_openai_2024", "openai")
 
 
 def create(url: str) -> dict[str, Any]:
