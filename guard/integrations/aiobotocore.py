@@ -29,14 +29,8 @@ def _call(original: Callable[..., Any]) -> Callable[..., Any]:
 def _parameters(original: Callable[..., Any]) -> Callable[..., Any]:
     async def emit_api_params(self: Any, api_params: Any, operation_model: Any, context: Any) -> Any:
         params = await original(self, api_params=api_params, operation_model=operation_model, context=context)
-        if not aws.is_judged(operation_model.service_model):
-            return params
-        presigned = bool(context and context.get("is_presign_request"))
-        operation, params = aws.read_call(operation_model, params, self.meta.endpoint_url, presigned=presigned)
-        span = None if presigned else aws.current_span(self)
+        operation, params, span = aws.read_parameters(self, operation_model, params, context)
         if operation is None:
-            if span is not None:
-                span.admit(None)
             return params
         through = passage_async(operation, aws.refusal(operation_model.name, self.exceptions))
         if span is not None:
@@ -50,10 +44,7 @@ def _parameters(original: Callable[..., Any]) -> Callable[..., Any]:
 def _serialized(original: Callable[..., Any]) -> Callable[..., Any]:
     async def convert_to_request_dict(self: Any, *args: Any, **kwargs: Any) -> Any:
         request = await original(self, *args, **kwargs)
-        span = aws.current_span(self)
-        if span is not None:
-            span.remember(aws.print_of(request))
-        return request
+        return aws.remembered(self, request)
 
     return convert_to_request_dict
 

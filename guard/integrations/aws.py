@@ -27,9 +27,10 @@ __all__ = [
     "current_span",
     "is_judged",
     "print_of",
-    "read_call",
+    "read_parameters",
     "read_request",
     "refusal",
+    "remembered",
     "request_with",
     "span_of",
 ]
@@ -68,7 +69,30 @@ def _is_rekognition(service: Any) -> bool:
     return bool(service.service_name == _REKOGNITION or service.metadata.get("targetPrefix") == "RekognitionService")
 
 
-def read_call(model: Any, params: Any, endpoint: str, *, presigned: bool) -> tuple[Operation | None, Any]:
+def read_parameters(client: Any, model: Any, params: Any, context: Any) -> tuple[Operation | None, Any, Span | None]:
+    """What a client is about to serialize means; the parameters as they may go out; the call that they are part of.
+
+    The operation is None where nothing is to be judged, and the span where nothing is sent in it: a presigned URL.
+    """
+    if not is_judged(model.service_model):
+        return None, params, None
+    presigned = bool(context and context.get("is_presign_request"))
+    operation, params = _read_call(model, params, client.meta.endpoint_url, presigned=presigned)
+    span = None if presigned else current_span(client)
+    if operation is None and span is not None:
+        span.admit(None)
+    return operation, params, span
+
+
+def remembered(client: Any, request: Any) -> Any:
+    """The request that the client's call has become, which its span takes down."""
+    span = current_span(client)
+    if span is not None:
+        span.remember(print_of(request))
+    return request
+
+
+def _read_call(model: Any, params: Any, endpoint: str, *, presigned: bool) -> tuple[Operation | None, Any]:
     """What the parameters of a call mean, and a copy of them that no other thread can change.
 
     Args:
