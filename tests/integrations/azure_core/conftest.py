@@ -1,0 +1,45 @@
+"""What the tests of azure-core share: a service on loopback, and a client that was made before the guard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import cv2
+import pytest
+
+import guard
+from guard.integrations.azure import ADAPTER
+from guard.integrations.watching import watch
+from tests.integrations.loopback import counting_server
+
+
+@pytest.fixture(autouse=True)
+def _clean(monkeypatch):
+    monkeypatch.setattr("guard.guard._latest", None)
+    yield
+    guard.uninstall()
+
+
+@pytest.fixture
+def server():
+    with counting_server() as service:
+        yield service
+
+
+@pytest.fixture
+def client(server) -> Iterator[Any]:
+    """Made before the guard is installed."""
+    from azure.core import PipelineClient
+    from azure.core.pipeline import policies as core_policies
+
+    retrying = core_policies.RetryPolicy(retry_total=3, retry_backoff_factor=0)
+    made = PipelineClient(server.url, policies=[core_policies.CustomHookPolicy(), retrying])
+    watch.add([ADAPTER])
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def png(picture) -> bytes:
+    return cv2.imencode(".png", picture)[1].tobytes()
