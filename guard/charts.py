@@ -6,6 +6,7 @@ Drawn without a window and without state of matplotlib's own, and the same numbe
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from html import escape
 from importlib.util import find_spec
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["KINDS", "available", "figure", "image_of", "look", "require_matplotlib", "save"]
+__all__ = ["KINDS", "available", "figure", "image_of", "look", "markup_of", "require_matplotlib", "save"]
 
 KINDS: Final = (".png", ".svg")
 """What a chart can be written as, by the end of the file's name."""
@@ -87,6 +88,29 @@ def image_of(chart: Figure, kind: str, *, words: str) -> bytes:
     return text.replace("<svg ", f'<svg role="img" aria-label="{escape(words)}" ', 1).encode()
 
 
+def markup_of(chart: Figure, *, words: str) -> str:
+    """The chart as an SVG element to stand in a page, without a background, a style sheet or inline styles, so that a
+    strict content policy lets it be; black is the colour of the page's text. Draw it with ``svg.fonttype`` ``none``.
+    """
+    from xml.etree import ElementTree
+
+    buffer = BytesIO()
+    chart.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    root = ElementTree.fromstring(buffer.getvalue())
+    for parent in root.iter():
+        for child in list(parent):
+            if child.tag.rpartition("}")[2] in ("metadata", "style"):
+                parent.remove(child)
+    for element in root.iter():
+        element.tag = element.tag.rpartition("}")[2]
+        for name, value in _presentation(element.attrib.pop("style", "")):
+            element.set(name, "currentColor" if value == "#000000" else value)
+    for name in ("width", "height", "version"):
+        root.attrib.pop(name, None)
+    root.attrib.update({"role": "img", "aria-label": words})
+    return ElementTree.tostring(root, encoding="unicode")
+
+
 def save(chart: Figure, path: Path, *, words: str) -> None:
     """Writes the chart as `image_of` gives it, whole or not at all. Raises `GuardError` where it cannot be written."""
     kind = path.suffix.lower()
@@ -102,3 +126,12 @@ def save(chart: Figure, path: Path, *, words: str) -> None:
         raise GuardError(
             f"the chart cannot be written: {error.strerror}", where=str(path), mend="name a file in a folder of yours"
         ) from None
+
+
+def _presentation(style: str) -> Iterator[tuple[str, str]]:
+    """The declarations of an inline style as attributes; of a font only its size: the page has a font of its own."""
+    for declaration in filter(None, map(str.strip, style.split(";"))):
+        name, _, value = (part.strip() for part in declaration.partition(":"))
+        if name == "font":
+            name, value = "font-size", value.partition(" ")[0]
+        yield name, value
