@@ -111,14 +111,17 @@ class FilmWriter:
         self._write(until_s=float("inf"))
         if self._writer.close() is None:
             return None
-        frames, (width, height) = _fit(self._path, self._size, self._frames, self._most_bytes)
+        try:
+            frames, (width, height) = _fit(self._path, self._size, self._frames, self._most_bytes)
+        except BaseException:
+            self._path.unlink()
+            raise
         digest = sha256(self._path.read_bytes()).hexdigest()
         return Film(self._path.name, digest, width, height, frames, self._frames)
 
     def abandon(self) -> None:
-        """Removes what was written."""
+        """Removes what was written; the film of an earlier run stays."""
         self._writer.abandon()
-        self._path.unlink(missing_ok=True)
 
     def _write(self, *, until_s: float) -> None:
         """Writes what waits and is not later than that; the later frames say which faces were about to be seen."""

@@ -119,7 +119,7 @@ class VideoWriter:
         else:
             stream.bit_rate = max(500_000, width * height * 4)
         if self._key_every is not None:
-            stream.gop_size = self._key_every
+            stream.codec_context.gop_size = self._key_every
         aspect = self._clip.pixel_aspect
         if aspect != 1:
             stream.codec_context.sample_aspect_ratio = aspect

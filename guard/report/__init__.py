@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from guard.report.page import page, write_page, write_report
 from guard.report.record import Record, film_of, read_record, record_of
-from guard.report.sealed import Sealed, sealed
+from guard.report.sealing import Sealed, sealed
 
 __all__ = [
     "Record",

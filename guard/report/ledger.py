@@ -6,7 +6,7 @@ from html import escape
 
 from guard.report.html import alert, code, section, table
 from guard.report.record import Record
-from guard.report.sealed import Sealed
+from guard.report.sealing import Sealed
 
 __all__ = ["ledger"]
 

@@ -17,7 +17,7 @@ from guard.report.findings import facts, failures, files, lifted, people, rules,
 from guard.report.ledger import ledger
 from guard.report.player import player
 from guard.report.record import NAME, Record, film_of, record_of, replace, write_record
-from guard.report.sealed import Sealed
+from guard.report.sealing import Sealed
 from guard.report.summary import banners, counts, summary
 
 if TYPE_CHECKING:

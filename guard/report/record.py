@@ -17,7 +17,7 @@ from guard.errors import SourceError
 from guard.replay.film import Film
 from guard.replay.result import Calls, Replay, Ruled
 from guard.replay.timeline import Event, Step
-from guard.report.sealed import Sealed
+from guard.report.sealing import Sealed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -256,7 +256,20 @@ def test_the_ledgers_statement_is_in_it_once_the_ledger_is_closed(make_clip: Mak
     assert "calls attempted 3" in words
     assert stated.root in words
     assert "guard ledger verify decisions.db --public-key decisions.db.pub --checkpoint checkpoint.txt" in words
+    assert "frames seen 3" in words
     assert not list(tmp_path.glob("decisions.db-*"))
+
+
+def test_a_ledger_of_many_runs_is_not_read_through(make_clip: MakeClip, run: Run, make_guard, tmp_path, monkeypatch):
+    monkeypatch.setattr("guard.report.sealing._MOST_BYTES", 10)
+    with make_guard(OFFICE, ledger=Ledger(tmp_path / "decisions.db")) as made:
+        result = run(make_clip(frames=3), guard=made, service="self_hosted")
+    stated = sealed(result)
+    assert stated is not None
+    assert stated.verified is None
+    words = " ".join(outline(page(record_of(result, stated))).words)
+    assert "is shared by many runs and too long to be read for this page" in words
+    assert "guard ledger statement decisions.db --source door --from" in words
 
 
 def test_what_would_lift_a_denial_says_which_is_a_fact_and_which_is_evidence(denied: Replay):

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from guard.errors import LedgerError
-from guard.facts import format_instant
-from guard.ledger import notes
+from guard.facts import format_instant, parse_instant
+from guard.ledger import leaves, notes
 from guard.ledger.schema import connect
 
 if TYPE_CHECKING:
@@ -61,26 +61,27 @@ def sealed(result: Replay) -> Sealed | None:
     ledger = result.outputs.ledger
     if ledger is None or result.began is None or result.ended is None:
         return None
-    commands = _commands(ledger.name, result.source, result.began, result.ended)
     try:
         size = ledger.stat().st_size
     except OSError as error:
         raise LedgerError(f"the ledger cannot be read: {error.strerror}", where=str(ledger)) from None
     if size > _MOST_BYTES:
+        commands = _commands(ledger.name, result.source, result.began, result.ended)
         return Sealed(ledger=ledger.name, verified=None, commands=commands)
-    return _stated(ledger, result.source, result.began, result.ended, commands)
-
-
-def _stated(ledger: Path, source: str, first: datetime, end: datetime, commands: tuple[str, ...]) -> Sealed:
-    from guard.audit.statement import make_statement
-    from guard.audit.statement_text import alerts, figures, sealed
-
     try:
         # The last to close a ledger takes SQLite's -wal and -shm with it, but not if it may only read.
         with closing(connect(ledger)):
-            found = make_statement(ledger, source, first, end)
+            return _stated(ledger, result.source, result.began, result.ended)
     except sqlite3.Error as error:
         raise LedgerError(f"the ledger cannot be read: {error}", where=str(ledger)) from None
+
+
+def _stated(ledger: Path, source: str, began: datetime, ended: datetime) -> Sealed:
+    from guard.audit.statement import make_statement
+    from guard.audit.statement_text import alerts, figures, sealed
+
+    end = _end(ledger, source, began, ended)
+    found = make_statement(ledger, source, began, end)
     found.made_at = max(found.made_at, end)  # to the second; the run had ended
     size, root = _checkpoint(found)
     return Sealed(
@@ -94,8 +95,15 @@ def _stated(ledger: Path, source: str, first: datetime, end: datetime, commands:
         root=root,
         key=_fingerprint(found),
         records=found.verification.records,
-        commands=commands,
+        commands=_commands(ledger.name, source, began, end),
     )
+
+
+def _end(ledger: Path, source: str, began: datetime, ended: datetime) -> datetime:
+    """Where the window ends: a source is looked after once a second, so its last span may be over a little later."""
+    spans = leaves(ledger, kind="span")
+    untils = [parse_instant(span["until"]) for span in spans if span["source"] == source]
+    return max([ended, *(until for until in untils if until >= began)])
 
 
 def _commands(ledger: str, source: str, first: datetime, end: datetime) -> tuple[str, ...]:
