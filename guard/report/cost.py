@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from guard.charts import available, figure, look, markup_of
-from guard.report.html import code, microseconds, section, table
+from guard.policy.pages import code
+from guard.report.html import microseconds, section, table
 from guard.report.record import Record
 
 __all__ = ["cost"]

@@ -7,18 +7,11 @@ from html import escape
 from typing import Any, Final
 
 from guard.facts import ATTRIBUTES, Reason
-from guard.report.html import code, day, plural, section, table
+from guard.policy.pages import SURE, code
+from guard.report.html import day, plural, section, table
 from guard.report.record import Record
 
 __all__ = ["facts", "failures", "files", "lifted", "people", "rules", "seen"]
-
-_SURE: Final = {
-    "text": "the source's own text",
-    "quoted": "quoted by others",
-    "interp": "our reading of the text",
-    "memory": "from memory, not checked against the text",
-}
-"""What each mark of sureness means."""
 
 _OF_THE_FRAME: Final = frozenset({"capture.at", "use.at"})
 """Never declared: the container and the clock say them, frame by frame."""
@@ -128,7 +121,7 @@ def _rule(number: int, reason: Reason, count: int) -> str:
         f'<li id="rule-{number}"><h3>{code(reason.rule)} <span class="soft">{plural(count, "call")}</span></h3>\n'
         f"<p>{escape(reason.title)}</p>\n<dl><dt>Source</dt><dd>{escape(reason.cite)}</dd>"
         f"<dt>In force</dt><dd>{_in_force(reason)}</dd>"
-        f"<dt>Wording</dt><dd>{escape(_SURE.get(reason.sure, 'unknown'))} (marked {code(reason.sure)})</dd>"
+        f"<dt>Wording</dt><dd>{escape(SURE.get(reason.sure, 'unknown'))} (marked {code(reason.sure)})</dd>"
         f"<dt>Pack</dt><dd>{code(reason.pack)}</dd></dl></li>"
     )
 

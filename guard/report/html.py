@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from html import escape
 
-__all__ = ["alert", "clock", "code", "day", "microseconds", "plural", "section", "table"]
+__all__ = ["alert", "clock", "day", "microseconds", "plural", "section", "table"]
 
 
 def section(id: str, title: str, *parts: str) -> str:
@@ -20,11 +20,6 @@ def section(id: str, title: str, *parts: str) -> str:
 def alert(kind: str, title: str, text: str) -> str:
     """A banner: `kind` is ``bad`` or ``note``, `title` text, `text` HTML."""
     return f'<p class="alert {kind}" role="note"><b>{escape(title)}.</b> {text}</p>'
-
-
-def code(text: str) -> str:
-    """An identifier."""
-    return f"<code>{escape(text)}</code>"
 
 
 def table(

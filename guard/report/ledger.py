@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from html import escape
 
-from guard.report.html import alert, code, section, table
+from guard.policy.pages import code
+from guard.report.html import alert, section, table
 from guard.report.record import Record
 from guard.report.sealing import Sealed
 

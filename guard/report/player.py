@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any, Final
 
-from guard.report.html import clock, code, plural, section, table
+from guard.policy.pages import code
+from guard.report.html import clock, plural, section, table
 from guard.report.lanes import lanes
 from guard.report.record import Record
 from guard.report.stretches import OUTCOMES, Stretch, stretches

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from html import escape
 
+from guard.policy.pages import code
 from guard.replay.result import Calls
-from guard.report.html import alert, code, day, plural
+from guard.report.html import alert, day, plural
 from guard.report.record import Record
 
 __all__ = ["banners", "counts", "summary"]
