@@ -48,7 +48,15 @@ def playing_at(report: Any, at_s: float) -> None:
     until(report, f"!{FILM}.seeking && Math.abs({FILM}.currentTime - {at_s}) < 0.2")
 
 
-def test_it_opens_and_a_name_with_markup_is_only_a_name(report: Any):
+def test_it_opens_without_a_word_on_the_console(page: Any, folder: Path):
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.goto((folder / "report.html").as_uri())
+    until(page, f"{FILM}.readyState >= 1")
+    assert said == []
+
+
+def test_a_name_with_markup_is_only_a_name(report: Any):
     assert "<script>alert(1)<script>.mp4" in report.locator("h1").inner_text()
     assert report.locator("script").count() == 2
     width = report.evaluate(f"{FILM}.videoWidth")
