@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from guard.charts import available, figure, look, markup_of
 from guard.policy.pages import code
@@ -48,26 +49,32 @@ def _chart(spread_us: Mapping[str, Bins]) -> str:
             '<p class="soft">No chart: it is drawn by matplotlib, which is not installed here '
             "(<code>pip install 'frguard[plots]'</code>). The table has the same numbers.</p>"
         )
+    drawn = _drawn(tuple((stage, tuple(map(tuple, bins))) for stage, bins in measured.items()))
+    words = "How often each latency occurred; the table has the numbers."
+    return f'<figure tabindex="0">{drawn}<figcaption>{words}</figcaption></figure>'
+
+
+@lru_cache(maxsize=4)
+def _drawn(measured: tuple[tuple[str, Bins], ...]) -> str:
+    """The chart as SVG; kept, since a report is written before and after its ledger is sealed."""
     from matplotlib import rcParams
     from matplotlib.ticker import FuncFormatter
 
+    names = ", ".join(stage for stage, _ in measured)
     with look(**{"svg.fonttype": "none", "xtick.major.size": 0, "xtick.minor.size": 0, "ytick.major.size": 0}):
         chart, axes = figure(7.2, 3.0)
-        styles = iter(rcParams["axes.prop_cycle"])
-        for stage, bins in measured.items():
+        for (stage, bins), style in zip(measured, rcParams["axes.prop_cycle"], strict=False):
             total = sum(count for _, _, count in bins)
             shares = [100 * count / total for _, _, count in bins]
+            # The first bin may begin at 0, which no logarithmic axis has.
             edges = [max(low, bins[0][1] / 2) / 1000 for low, _, _ in bins] + [bins[-1][1] / 1000]
-            style = next(styles)
             axes.stairs(shares, edges, label=stage, clip_on=False, color=style["color"], linestyle=style["linestyle"])
         axes.set_xscale("log")
         axes.set_ylim(bottom=0)
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.set(xlabel="latency, ms", ylabel="% of the frames")
         axes.legend()
-        drawn = markup_of(chart, words=f"How the latency of {', '.join(measured)} is spread over the frames")
-    words = "How often each latency occurred; the table has the numbers."
-    return f'<figure tabindex="0">{drawn}<figcaption>{words}</figcaption></figure>'
+        return markup_of(chart, words=f"How the latency of {names} is spread over the frames")
 
 
 def _distribution(spread_us: Mapping[str, Bins]) -> str:

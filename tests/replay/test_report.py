@@ -18,7 +18,7 @@ from guard.errors import SourceError
 from guard.ledger import Ledger
 from guard.replay.result import Replay
 from guard.replay.timeline import Event
-from guard.report import film_of, page, read_record, record_of, sealed, write_page, write_report
+from guard.report import cost, film_of, page, read_record, record_of, sealed, write_page, write_report
 from tests.replay.conftest import OFFICE, POLICE, MakeClip, Recognising
 
 Run = Callable[..., Replay]
@@ -233,10 +233,14 @@ def test_a_long_list_of_stretches_is_cut_and_says_so(denied: Replay):
 def test_the_chart_and_the_table_have_the_same_numbers(denied: Replay, monkeypatch: pytest.MonkeyPatch):
     spread = {"hook": ((1000.0, 1250.0, 2), (1250.0, 1600.0, 0), (1600.0, 2000.0, 5))}
     result = replace(denied, spread_us=spread)
+    monkeypatch.setattr("guard.report.cost.available", charts.available)
     words = words_of(result)
     assert "1 ms to 1.25 ms 2" in words
     assert "1.6 ms to 2 ms 5" in words
     assert ('aria-label="How the latency of hook is spread over the frames"' in report(result)) == charts.available()
+    drawn = report(result)
+    cost._drawn.cache_clear()
+    assert report(result) == drawn
     monkeypatch.setattr("guard.report.cost.available", lambda: False)
     words = words_of(result)
     assert "No chart: it is drawn by matplotlib, which is not installed here" in words
