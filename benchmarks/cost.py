@@ -13,7 +13,7 @@ import av
 import numpy as np
 
 from guard.bench import run
-from guard.bench.plotting import plot_rows
+from guard.bench.plotting import plot_rows, plot_sizes, plot_tails
 
 SIZES = ((640, 360), (1280, 720), (1920, 1080))
 ROOT = Path(__file__).resolve().parents[1]
@@ -47,6 +47,8 @@ def main() -> None:
                 raise SystemExit(f"hook and bare detector disagree: {row['faces']} and {bare['faces']} faces")
     (arguments.out / "cost.json").write_text(json.dumps(results, indent=1) + "\n")
     plot_rows(results, arguments.out / "cost.png")
+    plot_sizes(results, arguments.out / "size.svg")
+    plot_tails(results[-1], arguments.out / "latency.svg")
 
 
 def sample_frames(number: int = 8) -> list[np.ndarray]:

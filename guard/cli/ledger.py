@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import deque
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -55,10 +56,17 @@ def show(
     since: Since = None,
     until: Until = None,
     last: Annotated[int, typer.Option(min=1, help="How many of the newest records.")] = 20,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw the verdicts over time into this .png or .svg file.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Counts the calls and shows the newest records, with the rules that decided."""
     filters = _filters(source, verdict, rule, fault, since, until)
+    if plot is not None:
+        from guard.audit.verdicts import plot_verdicts
+
+        plot_verdicts(read(ledger, **filters), plot)
     counts = summary(ledger)
     newest = list(deque(read(ledger, **filters), maxlen=last))
     if json:

@@ -15,7 +15,7 @@ from guard.cli.options import At, ConfigPath, Json, SourceId, instant
 from guard.cli.output import print_json
 from guard.cli.reloading import reload_on_hangup
 from guard.config import load_config
-from guard.errors import ConfigError, GuardError
+from guard.errors import ConfigError, GuardError, LedgerError
 from guard.facts import ACTIONS
 from guard.guard import load
 from guard.matchers import MATCHERS, open_matcher
@@ -23,6 +23,7 @@ from guard.replay.clip import Clip, open_clip
 from guard.replay.result import Replay
 from guard.replay.run import replay as run_replay
 from guard.replay.stopping import Stop
+from guard.report import sealed, write_report
 
 if TYPE_CHECKING:
     from guard.guard import Guard
@@ -83,6 +84,7 @@ def replay(
                     progress=advance,
                     stop=stop,
                 )
+    _seal(result)
     for note in result.notes:
         print(f"guard: note: {note}", file=sys.stderr)
     for fault, count in result.faults.items():
@@ -94,6 +96,14 @@ def replay(
     if result.broke_off is not None:
         print(f"guard: {result.broke_off}; what was decided until then is kept", file=sys.stderr)
         raise typer.Exit(1)
+
+
+def _seal(result: Replay) -> None:
+    """Adds to the report what the ledger states of the run: only when it is closed is all of it sealed."""
+    try:
+        write_report(result, sealed(result))
+    except LedgerError as error:
+        print(f"guard: note: the report has no statement of the ledger: {error}", file=sys.stderr)
 
 
 def _source(guard: Guard, source: str | None, service: str) -> Source:

@@ -14,6 +14,7 @@ from guard.context.statements import camera_findings, file_findings
 from guard.context.watch import mount_finding
 from guard.errors import SourceError
 from guard.replay.clip import BrokeOff, Clip
+from guard.replay.timeline import kind_of_fault
 
 if TYPE_CHECKING:
     from guard.source import Source
@@ -80,7 +81,7 @@ def check_source(clip: Clip, source: Source) -> list[Finding]:
                 source.watch.leave(frame.image)
                 motion = _weightier(motion, source.watch.motion)
                 if fault is not None:
-                    faults[_kind(fault)] += 1
+                    faults[kind_of_fault(fault)] += 1
         except BrokeOff as error:
             if not frames:
                 raise
@@ -104,11 +105,6 @@ def _feed(faults: Counter[str], frames: int) -> Finding:
         return Finding("feed", None, (), "agrees", 1.0, f"nothing wrong in {frames} frames")
     evidence = "; ".join(f"{count} of {frames} frames: {what}" for what, count in faults.most_common())
     return Finding("feed", None, tuple(faults), "contradicted", 1.0, evidence)
-
-
-def _kind(fault: str) -> str:
-    """The fault without its measure, which differs from frame to frame."""
-    return fault.partition(":")[0].partition(", by")[0]
 
 
 def to_json(source: Source, findings: list[Finding]) -> dict[str, Any]:

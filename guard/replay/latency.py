@@ -6,6 +6,8 @@ from array import array
 
 import numpy as np
 
+from guard.histogram import histogram
+
 __all__ = ["Latency"]
 
 
@@ -29,3 +31,7 @@ class Latency:
         values = np.frombuffer(self._us, dtype=np.float64)
         p50, p95, p99 = (round(float(value), 1) for value in np.percentile(values, (50, 95, 99)))
         return {"p50": p50, "p95": p95, "p99": p99, "max": round(float(values.max()), 1)}
+
+    def histogram(self) -> list[tuple[float, float, int]]:
+        """Lower edge, upper edge and count of each bin; see `guard.histogram`."""
+        return histogram(self._us)

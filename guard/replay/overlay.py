@@ -25,7 +25,7 @@ from guard.vision import redact
 with native("cv2"):
     import cv2
 
-__all__ = ["Canvas", "Scene"]
+__all__ = ["Canvas", "Scene", "unrecognisable"]
 
 Colour = tuple[int, int, int]
 
@@ -103,7 +103,7 @@ class Canvas:
 
     def _with_faces(self, picture: NDArray[Any], scale: float, scene: Scene) -> NDArray[Any]:
         if scene.verdict != "allow" and scene.faces is None:
-            return _unrecognisable(picture)
+            return unrecognisable(picture)
         if scene.faces is None or not len(scene.faces):
             return picture.copy()
         faces = Faces((scene.faces.boxes * np.float32(scale)).astype(np.float32), scene.faces.scores)
@@ -144,10 +144,10 @@ def _hidden(picture: NDArray[Any], faces: Faces) -> NDArray[Any]:
     try:
         return redact(picture, faces, style="pixelate")
     except GuardFault:  # a box that cannot be placed: then nobody knows where the face is
-        return _unrecognisable(picture)
+        return unrecognisable(picture)
 
 
-def _unrecognisable(picture: NDArray[Any]) -> NDArray[Any]:
+def unrecognisable(picture: NDArray[Any]) -> NDArray[Any]:
     """A mosaic of at most 24 x 24 fields: enough to see that something was there."""
     height, width = picture.shape[:2]
     small = cv2.resize(picture, (min(24, width), min(24, height)), interpolation=cv2.INTER_AREA)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from guard.context import Finding
 from guard.facts import Decision, Reason, Verdict, format_instant
+from guard.replay.film import Film
+from guard.replay.timeline import Event, Step
 
 __all__ = ["Calls", "Outputs", "Reasons", "Replay", "Ruled"]
 
@@ -152,6 +155,10 @@ class Replay:
         believed. lifted_by: what would have turned the denials. people: whom the matcher recognised, and in
         how many frames. broke_off: why the clip or the run ended before its end; None where it did not.
         notes: what else the user should know.
+        began, ended: when its first frame was awaited, and when it was done with the last, by the machine's clock.
+        steps, events, more_events: the clip over its time, as `Timeline` collects it.
+        spread_us: how the durations behind `latency_us` are spread: lower edge, upper edge and count of each bin.
+        film: the small copy without faces that the report shows, None where there is none.
     """
 
     clip: str
@@ -174,6 +181,13 @@ class Replay:
     people: Mapping[str, int] = field(default_factory=dict)
     broke_off: str | None = None
     notes: Sequence[str] = ()
+    began: datetime | None = None
+    ended: datetime | None = None
+    steps: Sequence[Step] = ()
+    events: Sequence[Event] = ()
+    more_events: int = 0
+    spread_us: Mapping[str, Sequence[tuple[float, float, int]]] = field(default_factory=dict)
+    film: Film | None = None
 
     @property
     def shadow(self) -> bool:

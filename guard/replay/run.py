@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +17,12 @@ from guard.errors import Denied, GuardError, GuardFault, LedgerError, SourceErro
 from guard.facts import Decision, Faces, Verdict
 from guard.replay.checking import begin, found_so_far
 from guard.replay.clip import Clip, Frame, Image
+from guard.replay.film import Film, FilmWriter
 from guard.replay.latency import Latency
 from guard.replay.overlay import Canvas, Scene
 from guard.replay.result import Calls, Outputs, Reasons, Replay, day_judged
 from guard.replay.stopping import Stop
+from guard.replay.timeline import Timeline
 from guard.replay.video import VideoWriter
 from guard.report import write_report
 
@@ -28,10 +31,11 @@ if TYPE_CHECKING:
     from guard.matchers import Match, Matcher
     from guard.source import Source
 
-__all__ = ["REPORT", "VIDEO", "replay"]
+__all__ = ["FILM", "REPORT", "VIDEO", "replay"]
 
 REPORT = "report.html"
 VIDEO = "replay.mp4"
+FILM = "redacted.mp4"
 
 
 def replay(
@@ -46,8 +50,8 @@ def replay(
     progress: Callable[[int], None] | None = None,
     stop: Stop | None = None,
 ) -> Replay:
-    """Tries the call on every frame of `clip` and writes the report and the annotated video into the folder
-    `out`.
+    """Tries the call on every frame of `clip` and writes the annotated video, the redacted film, the record of the run
+    and the report into the folder `out`.
 
     Args:
         clip: an open clip; it is closed afterwards.
@@ -61,7 +65,8 @@ def replay(
     A clip that breaks off, a matcher that fails, a full disk or a stop ends the run early; what was decided
     until then is kept, the files are complete, and `Replay.broke_off` says why. Raises `SourceError` where
     there is no frame at all, `ConfigError` for a call that cannot be made and for a detector that cannot be
-    had.
+    had. The report says nothing of the ledger's seal, which is made when the guard is closed: see
+    `guard.report.sealed`.
     """
     run = _Run(clip, guard, source, action, service, matcher, out, stop or Stop())
     with closing(clip):
@@ -110,6 +115,8 @@ class _Run:
         self.reasons = Reasons()
         self.people: Counter[str] = Counter()
         self.hook, self.detect, self.decide = Latency(), Latency(), Latency()
+        self.timeline = Timeline()
+        self.began = self.ended = datetime.now(UTC)
         self.frames = self.frames_with_faces = 0
         self.seconds = 0.0
         self.broke_off: str | None = None
@@ -121,6 +128,7 @@ class _Run:
         self._search = source.protect(self._far.search, action=action, service=service)
         self._canvas: Canvas | None = None
         self._video: VideoWriter | None = VideoWriter(out / VIDEO, clip)
+        self._film: FilmWriter | None = FilmWriter(out / FILM, clip)
 
     # ---- the frames
 
@@ -128,6 +136,7 @@ class _Run:
         """Reads the clip to its end, or to whatever ends it."""
         frames = self.clip.frames(self._video.listen if self._video is not None else None)
         begin(self.clip, self.source)
+        self.began = datetime.now(UTC)
         try:
             while not self.stop.asked:
                 with self.stop.waiting():
@@ -142,14 +151,14 @@ class _Run:
                     return
         except SourceError as error:
             if not self.frames:
-                self._drop_video()
+                self._drop_videos()
                 raise
             self.broke_off = str(error)
             return
         except KeyboardInterrupt:
             self.stop.asked = True
         except BaseException:
-            self._drop_video()
+            self._drop_videos()
             raise
         if not self.clip.live:
             self.broke_off = "interrupted"
@@ -175,7 +184,11 @@ class _Run:
         if "detect" in seen.timings:
             self.detect.add(seen.timings["detect"])
         self._count(frame, decision, faces, matches)
+        self.timeline.add(frame.seconds, decision, None if faces is None else len(faces))
+        self.timeline.contradicted(frame.seconds, self.source.context.contradictions)
+        self.timeline.fault(frame.seconds, seen.fault)
         self._show(frame, decision, faces, matches)
+        self._keep(frame, faces)
 
     def _count(self, frame: Frame, decision: Decision | None, faces: Faces | None, matches: list[Match]) -> None:
         self.frames += 1
@@ -203,6 +216,15 @@ class _Run:
             self.notes.append(str(error))
             self._drop_video()
 
+    def _keep(self, frame: Frame, faces: Faces | None) -> None:
+        if self._film is None:
+            return
+        try:
+            self._film.add(frame, faces)
+        except SourceError as error:
+            self.notes.append(str(error))
+            self._drop_film()
+
     def _scene(self, decision: Decision | None, faces: Faces | None, matches: list[Match]) -> Scene:
         call = f"{self.calls.action or 'unnamed call'} at {self.calls.service}"
         if decision is None or decision.fault is not None:
@@ -220,22 +242,24 @@ class _Run:
 
     def finish(self) -> Replay:
         """Writes what is to be written and says what it was."""
+        self.ended = datetime.now(UTC)
         try:
             self.guard.ledger.flush()
         except LedgerError as error:
             self.broke_off = self.broke_off or str(error)
-        video = self._close_video()
+        video, film = self._close_video(), self._close_film()
         dropped = getattr(self.clip, "dropped", 0)
         if dropped:
             self.notes.append(f"{dropped} frames were skipped to keep up with the camera")
         self.notes += [*self.matcher.warnings]
         self.calls.reached_service = self.matcher.reached - self._reached_before
-        result = self._result(video)
-        write_report(result, self.out / REPORT)
+        result = self._result(video, film)
+        write_report(result)
         return result
 
-    def _result(self, video: Path | None) -> Replay:
+    def _result(self, video: Path | None, film: Film | None) -> Replay:
         ledger = getattr(self.guard.ledger, "path", None)
+        watches = {"hook": self.hook, "detect": self.detect, "decide": self.decide}
         return Replay(
             clip=self.clip.name,
             source=self.source.id or "",
@@ -245,11 +269,8 @@ class _Run:
             seconds=self.seconds if self.frames else 0.0,
             calls=(self.calls,),
             reasons=self.reasons.ruled(),
-            latency_us={
-                "hook": self.hook.summary(),
-                "detect": self.detect.summary(),
-                "decide": self.decide.summary(),
-            },
+            latency_us={name: watch.summary() for name, watch in watches.items()},
+            spread_us={name: watch.histogram() for name, watch in watches.items()},
             outputs=Outputs(self.out / REPORT, video, ledger),
             facts=self.source.facts.to_json(),
             seen=found_so_far(self.source) if self.frames else (),
@@ -261,6 +282,12 @@ class _Run:
             people=dict(sorted(self.people.items(), key=lambda item: (-item[1], item[0]))),
             broke_off=self.broke_off,
             notes=tuple(self.notes),
+            began=self.began,
+            ended=self.ended,
+            steps=self.timeline.steps,
+            events=tuple(self.timeline.events),
+            more_events=self.timeline.more_events,
+            film=film,
         )
 
     def _close_video(self) -> Path | None:
@@ -274,6 +301,25 @@ class _Run:
             return None
         self.notes += self._video.notes
         return path
+
+    def _close_film(self) -> Film | None:
+        if self._film is None:
+            return None
+        try:
+            return self._film.close()
+        except SourceError as error:
+            self.notes.append(str(error))
+            self._drop_film()
+            return None
+
+    def _drop_videos(self) -> None:
+        self._drop_video()
+        self._drop_film()
+
+    def _drop_film(self) -> None:
+        if self._film is not None:
+            self._film.abandon()
+            self._film = None
 
     def _drop_video(self) -> None:
         if self._video is not None:

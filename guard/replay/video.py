@@ -28,16 +28,28 @@ _BT601, _BT709 = 5, 1
 class VideoWriter:
     """One MP4 being written. `add` frames, hand packets of sound to `listen`, then `close` or `abandon`.
 
+    Args:
+        path: the file.
+        clip: whose time stamps and sound it keeps.
+        crf: constant rate factor of H.264, 0 to 51: higher is smaller and worse.
+        sound: whether the clip's sound goes into it.
+        key_every: a key frame every so many frames, which makes seeking fast; None = as the encoder likes.
+
     Raises `SourceError` where the file cannot be written.
 
     Attributes:
         notes: what the user should know of the file, one line each.
     """
 
-    def __init__(self, path: Path, clip: Clip) -> None:
+    def __init__(
+        self, path: Path, clip: Clip, *, crf: int = 23, sound: bool = True, key_every: int | None = None
+    ) -> None:
         self.path = path
         self.notes: list[str] = []
         self._clip = clip
+        self._crf = crf
+        self._with_sound = sound and clip.sound is not None
+        self._key_every = key_every
         self._part = path.with_name(path.name + ".part")
         self._output: Any = None
         self._stream: Any = None
@@ -63,7 +75,7 @@ class VideoWriter:
         """Takes a packet of the clip's sound; those before the first frame wait for it."""
         if self._sound is not None:
             self._sound(packet)
-        elif self._output is None:
+        elif self._with_sound and self._output is None:
             self._early.append(packet)
 
     def close(self) -> Path | None:
@@ -103,16 +115,18 @@ class VideoWriter:
         # One thread, so that encoding does not run beside the hook whose time is taken.
         stream.thread_count = 1
         if name == "libx264":
-            stream.options = {"preset": "veryfast", "crf": "23"}
+            stream.options = {"preset": "veryfast", "crf": str(self._crf)}
         else:
             stream.bit_rate = max(500_000, width * height * 4)
+        if self._key_every is not None:
+            stream.codec_context.gop_size = self._key_every
         aspect = self._clip.pixel_aspect
         if aspect != 1:
             stream.codec_context.sample_aspect_ratio = aspect
         self._colours = _BT709 if height >= 720 else _BT601
         stream.codec_context.colorspace = self._colours
         self._stream = stream
-        if self._clip.sound is not None:
+        if self._with_sound:
             self._take_sound()
 
     def _take_sound(self) -> None:
@@ -126,7 +140,7 @@ class VideoWriter:
 
     def _failed(self, error: BaseException) -> SourceError:
         said = getattr(error, "strerror", None) or str(error).partition("\n")[0]
-        return SourceError(f"the annotated video cannot be written: {said}", where=str(self.path))
+        return SourceError(f"the video cannot be written: {said}", where=str(self.path))
 
 
 def _encodes(name: str) -> bool:

@@ -21,6 +21,13 @@ from tests.conftest import BOX, OFFICE, POLICE
 
 __all__ = ["BOX", "OFFICE", "POLICE"]
 
+
+@pytest.fixture(autouse=True)
+def without_charts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A chart takes longer than the replays of these tests; the test of the chart draws one."""
+    monkeypatch.setattr("guard.report.cost.available", lambda: False)
+
+
 MakeClip = Callable[..., Path]
 
 

@@ -62,7 +62,10 @@ def test_a_denial_is_a_result_and_shown_as_one(command: Command, make_clip: Make
     assert "guard-out/street/report.html" in out
     assert err == ""
     made = {path.name for path in Path("guard-out/street").iterdir()}
-    assert made == {"decisions.db", "decisions.db.key", "decisions.db.pub", "replay.mp4", "report.html"}
+    assert made == {
+        "decisions.db", "decisions.db.key", "decisions.db.pub",
+        "redacted.mp4", "replay.json", "replay.mp4", "report.html",
+    }  # fmt: skip
 
 
 def test_shadow_mode_is_said_on_the_console(command: Command, make_clip: MakeClip):
