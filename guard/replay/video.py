@@ -28,14 +28,21 @@ _BT601, _BT709 = 5, 1
 class VideoWriter:
     """One MP4 being written. `add` frames, hand packets of sound to `listen`, then `close` or `abandon`.
 
+    Args:
+        path: the file to write.
+        clip: what the frames come from: its time base, rate, shape of pixels and sound.
+        threads: of the encoder. One by default, so that it does not run beside the hook whose time is taken; 0 = as
+            many as the machine has cores.
+
     Raises `SourceError` where the file cannot be written.
 
     Attributes:
         notes: what the user should know of the file, one line each.
     """
 
-    def __init__(self, path: Path, clip: Clip) -> None:
+    def __init__(self, path: Path, clip: Clip, *, threads: int = 1) -> None:
         self.path = path
+        self._threads = threads
         self.notes: list[str] = []
         self._clip = clip
         self._part = path.with_name(path.name + ".part")
@@ -100,8 +107,7 @@ class VideoWriter:
         stream.width, stream.height = width, height
         stream.pix_fmt = "yuv420p"
         stream.codec_context.time_base = self._clip.time_base
-        # One thread, so that encoding does not run beside the hook whose time is taken.
-        stream.thread_count = 1
+        stream.thread_count = self._threads
         if name == "libx264":
             stream.options = {"preset": "veryfast", "crf": "23"}
         else:
@@ -126,7 +132,7 @@ class VideoWriter:
 
     def _failed(self, error: BaseException) -> SourceError:
         said = getattr(error, "strerror", None) or str(error).partition("\n")[0]
-        return SourceError(f"the annotated video cannot be written: {said}", where=str(self.path))
+        return SourceError(f"the video cannot be written: {said}", where=str(self.path))
 
 
 def _encodes(name: str) -> bool:
