@@ -296,10 +296,11 @@ class Call:
         total: int | None = 0
         for picture in pictures.found:
             if seen is not None and picture.pixels is seen.snapshot:
-                picture.faces = seen.known
+                picture.faces = seen.covered
             else:
                 try:
-                    picture.faces = self.source.find_faces(picture.pixels, like=self.judges)
+                    found = self.source.find_faces(picture.pixels, like=self.judges)
+                    picture.faces = found if seen is None else seen.covered_in(picture.pixels, found)
                 except GuardError as error:
                     self.fault = f"the detector failed: {error}"
             total = None if total is None or picture.faces is None else total + len(picture.faces)

@@ -72,6 +72,7 @@ class FaceMemory:
             return faces
         self._keep(at_s - self._seen_s <= self._hold_s)
         boxes = faces.boxes.astype(np.float64)
+        boxes = boxes[np.isfinite(boxes).all(axis=1)]
         motion = self._velocities * (at_s - self._seen_s)[:, None]
         expected = self._boxes + np.concatenate([motion, motion], axis=1)
         tracks, found = _pairs(expected, boxes)
