@@ -332,8 +332,12 @@ class Call:
         if verdict is Verdict.REDACT and not self.redactable:
             return Verdict.DENY, None
         for picture in pictures.found:
-            if verdict is Verdict.REDACT and picture.put is not None and picture.faces:
-                picture.replacement = picture.put(self.source.guard.redact(picture.pixels, picture.faces))
+            if verdict is Verdict.REDACT and picture.put is not None:
+                # Pictures without a face are made anew as well: a file's metadata say where it was taken.
+                pixels = picture.pixels
+                picture.replacement = picture.put(
+                    self.source.guard.redact(pixels, picture.faces) if picture.faces else pixels
+                )
             else:
                 picture.replacement = picture.unchanged
         return verdict, pictures.arguments()
