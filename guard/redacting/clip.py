@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Redacted", "Redaction", "redact_clip"]
 
-MOST_HELD_BYTES = 1 << 30
-"""Of frames that wait in memory: five seconds of 1080p, or one and a half of 4K, at 30 frames a second."""
+MOST_HELD_BYTES = 2 << 30
+"""Of frames that wait in memory: eleven seconds of 1080p, or nearly three of 4K, at 30 frames a second."""
 
 
 @dataclass(frozen=True, slots=True)
