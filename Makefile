@@ -134,6 +134,7 @@ bench: .venv/.ready
 	.venv/bin/python benchmarks/integrations.py
 	.venv/bin/python benchmarks/gateway.py
 	.venv/bin/python benchmarks/detector.py
+	.venv/bin/python benchmarks/redaction.py --json benchmarks/results/redaction.json
 
 clean:
 	rm -rf .venv .venv-* demo-out build dist .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -47,6 +47,7 @@ class Seen:
     """
 
     __slots__ = (
+        "_covered",
         "_detected_ns",
         "_faces",
         "_fault",
@@ -76,6 +77,7 @@ class Seen:
         self.finished = False
         self.entered_ns = 0
         self._faces: Faces | None = None
+        self._covered: Faces | None = None
         self._fault: GuardError | None = None
         self._lock = threading.Lock()
         self._token: Token[Seen | None] | None = None
@@ -102,6 +104,22 @@ class Seen:
         return self._faces
 
     @property
+    def covered(self) -> Faces | None:
+        """What is covered in redacted copies of this frame: its `faces`, then those that were seen a moment ago
+        (``face_memory_s``), with score 0. None while the detector has not run."""
+        return self._faces if self._covered is None else self._covered
+
+    def covered_in(self, picture: NDArray[Any], found: Faces) -> Faces:
+        """What has to be covered in a picture of a call made in this frame: the faces `found` in it, and where it is a
+        copy of the frame, encoded or scaled, also what is covered here."""
+        covered = self.covered
+        if covered is None or not len(covered) or self.finished:
+            return found
+        from guard.remembering import carried_over
+
+        return carried_over(covered, self.image, found, picture)
+
+    @property
     def fault(self) -> str | None:
         """Why this frame cannot be judged: the feed is not to be trusted, or the detector failed. None while it can."""
         return None if self._fault is None else str(self._fault)
@@ -118,7 +136,9 @@ class Seen:
                     if self.source.pixels_matter:
                         picture = self.snapshot = frozen_copy(self.image)
                         self.source.watch.check(picture)
-                    self._faces = self.source.find_faces(picture)
+                    self._faces = faces = self.source.find_faces(picture)
+                    if self.source.pixels_matter:
+                        self._covered = self.source.remember(faces, picture, self.at)
                 except GuardError as error:
                     self._fault = error
                     self.source.tally.unjudged(None)

@@ -296,10 +296,11 @@ class Call:
         total: int | None = 0
         for picture in pictures.found:
             if seen is not None and picture.pixels is seen.snapshot:
-                picture.faces = seen.known
+                picture.faces = seen.covered
             else:
                 try:
-                    picture.faces = self.source.find_faces(picture.pixels, like=self.judges)
+                    found = self.source.find_faces(picture.pixels, like=self.judges)
+                    picture.faces = found if seen is None else seen.covered_in(picture.pixels, found)
                 except GuardError as error:
                     self.fault = f"the detector failed: {error}"
             total = None if total is None or picture.faces is None else total + len(picture.faces)
@@ -331,8 +332,12 @@ class Call:
         if verdict is Verdict.REDACT and not self.redactable:
             return Verdict.DENY, None
         for picture in pictures.found:
-            if verdict is Verdict.REDACT and picture.put is not None and picture.faces:
-                picture.replacement = picture.put(self.source.guard.redact(picture.pixels, picture.faces))
+            if verdict is Verdict.REDACT and picture.put is not None:
+                # Pictures without a face are made anew as well: a file's metadata say where it was taken.
+                pixels = picture.pixels
+                picture.replacement = picture.put(
+                    self.source.guard.redact(pixels, picture.faces) if picture.faces else pixels
+                )
             else:
                 picture.replacement = picture.unchanged
         return verdict, pictures.arguments()

@@ -94,6 +94,7 @@ class Guard:
                 min_face_px=min(config.min_face_px for config in configs),
                 face_score=min(config.face_score for config in configs),
                 max_age_s=min(config.max_age_s for config in configs),
+                face_memory_s=max(config.face_memory_s for config in configs),
             ),
         )
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from guard.frames import Seen
     from guard.guard import Guard
     from guard.policy import Column, Engine
+    from guard.remembering import Remembering
 
 __all__ = ["Source", "context_intent", "current_intent"]
 
@@ -67,6 +68,7 @@ class Source:
         self.min_face_px = config.min_face_px
         self.face_score = config.face_score
         self.max_age_s = config.max_age_s
+        self.face_memory_s = config.face_memory_s
         self._seen: type[Seen] | None = None
         self.has_opened_a_frame = False
         self.pixels_matter = False
@@ -82,6 +84,12 @@ class Source:
         from guard.context.watch import Watch  # with OpenCV: a source without frames does without
 
         return Watch(self.context, self.camera, self.max_age_s)
+
+    @functools.cached_property
+    def _remembering(self) -> Remembering:
+        from guard.remembering import Remembering  # with numpy and OpenCV
+
+        return Remembering(self.face_memory_s)
 
     # ---- the hook
 
@@ -285,6 +293,16 @@ class Source:
             min_face_px=min(judge.min_face_px for judge in judges),
             face_score=min(judge.face_score for judge in judges),
         )
+
+    def remember(self, faces: Faces, image: NDArray[Any], at: datetime | None) -> Faces:
+        """What has to be covered in a frame: the faces just found in `image`, and those that were a moment ago.
+
+        Moments are told apart by `at`, when the frame was taken, where that is known, else by when it came.
+        """
+        if at is not None:
+            return self._remembering.see(faces, image, at.timestamp(), stamped=True)
+        clip_s = self.watch.clip_s
+        return self._remembering.see(faces, image, time.monotonic() if clip_s is None else clip_s, stamped=False)
 
 
 def current_intent() -> tuple[Source, str] | None:

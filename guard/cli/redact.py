@@ -1,4 +1,4 @@
-"""`guard redact`: clips in which no face can be recognised."""
+"""`guard redact`: clips and pictures in which no face can be recognised."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ __all__ = ["redact"]
 
 
 def redact(
-    clips: Annotated[list[Path], typer.Argument(help="Videos, folders of videos, or a folder of pictures.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The MP4 to write, or a folder for several.")],
+    clips: Annotated[list[Path], typer.Argument(help="Videos, pictures, or folders of them.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The file to write, or a folder for several.")],
     style: Annotated[str, typer.Option(help=f"{', '.join(STYLES)}. Only solid cannot be undone.")] = "solid",
     margin: Annotated[float, typer.Option(help="How far a region reaches beyond its face, as a part of it.")] = 0.25,
     min_face_px: Annotated[int, typer.Option(min=1, help="Smallest face width that matters, in pixels.")] = 32,
@@ -34,7 +34,7 @@ def redact(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Make files again that are there already.")] = False,
     json: Json = False,
 ) -> None:
-    """Copies clips with every detected face hidden; sound and time stamps are kept, metadata are not.
+    """Copies clips and pictures with every detected face hidden; sound and time stamps are kept, metadata are not.
 
     A face that the detector misses throughout stays visible: see the docs for how often that happens.
     """
@@ -62,10 +62,7 @@ def redact(
         print_json({"schema": "guard.redact/1", "clips": [result.to_json() for result in done], "failed": errors})
     else:
         for result in done:
-            print(
-                f"{result.out}  {result.frames:,} frames, faces in {result.frames_with_faces:,}, "
-                f"bridged in {result.frames_bridged:,}"
-            )
+            print(f"{result.out}  {_in_words(result)}")
     for error in failed:
         print("guard: " + " ".join(str(error).split()), file=sys.stderr)
     for result in done:
@@ -75,6 +72,12 @@ def redact(
             print(f"guard: {result.broke_off}; it is redacted up to there", file=sys.stderr)
     if failed or any(result.broke_off is not None for result in done):
         raise typer.Exit(1)
+
+
+def _in_words(result: Redacted) -> str:
+    if result.frames == 1:
+        return "faces hidden" if result.frames_with_faces else "no face"
+    return f"{result.frames:,} frames, faces in {result.frames_with_faces:,}, bridged in {result.frames_bridged:,}"
 
 
 @contextmanager

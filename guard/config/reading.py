@@ -30,13 +30,17 @@ __all__ = ["Config", "SourceConfig", "load_config"]
 Detect = Literal["every-frame", "on-demand"]
 
 _FACT_GROUPS = ("operator", "place", "capture", "use", "gallery", "subject", "evidence")
-_SOURCE_KEYS = ("id", "detect", "min_face_px", "face_score", "max_age_s", "camera", "passport", *_FACT_GROUPS)
+_DETECTION = ("detect", "min_face_px", "face_score", "max_age_s", "face_memory_s")
+_SOURCE_KEYS = ("id", *_DETECTION, "camera", "passport", *_FACT_GROUPS)
 _TABLES = {
     "policy": ("packs", "base", "extra", "mode", "bundle", "public_key", "near_real_time_s", *ATTESTATION),
     "ledger": ("path", "key", "checkpoint_seconds", "checkpoint_records"),
     "telemetry": ("sources",),
 }
 _TOP = ("policy", "operator", "source", "services", "ledger", "telemetry", "gateway")
+
+
+FACE_MEMORY_S = 0.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,7 @@ class SourceConfig:
         min_face_px: smallest face width that matters, in source pixels.
         face_score: detection threshold, 0 to 1.
         max_age_s: seconds after which a frame can no longer be judged.
+        face_memory_s: seconds for which a face stays covered after it was last detected; 0 = no memory.
         camera: what is said of the device: size and rate of its pictures, whether it pans, whether it is live.
         passport: the file in which somebody answers for its facts, None for none.
     """
@@ -60,6 +65,7 @@ class SourceConfig:
     min_face_px: int
     face_score: float
     max_age_s: float
+    face_memory_s: float = FACE_MEMORY_S
     camera: Camera = field(default_factory=Camera)
     passport: Path | None = None
 
@@ -220,6 +226,7 @@ def _source(
         min_face_px=int(number(entry.get("min_face_px", 32), f"{where}.min_face_px", low=1, high=10_000, whole=True)),
         face_score=number(entry.get("face_score", 0.5), f"{where}.face_score", low=0.0, high=1.0),
         max_age_s=number(entry.get("max_age_s", 1.0), f"{where}.max_age_s", low=0.001, high=86_400.0),
+        face_memory_s=number(entry.get("face_memory_s", FACE_MEMORY_S), f"{where}.face_memory_s", low=0.0, high=60.0),
         passport=_path(entry, "passport", folder, where),
         camera=read_camera(entry.get("camera", {}), f"{where}.camera"),
     )

@@ -89,9 +89,9 @@ class FrameFilter:
             (released,), _ = Call(self.source, (self.action,), self.service, (image,), {}).pass_through()
             if self.mode != "redact":
                 return released  # type: ignore[no-any-return]
-            faces = seen.faces
+            covered = seen.covered or seen.faces
             looked_at = image if seen.snapshot is None else seen.snapshot
-            return self.source.guard.redact(looked_at, faces) if len(faces) else released
+            return self.source.guard.redact(looked_at, covered) if len(covered) else released
 
 
 def guard_frames(

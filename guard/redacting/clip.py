@@ -1,14 +1,14 @@
-"""One clip, redacted: its faces are found in a first pass and hidden in a second.
+"""One clip, redacted in one pass: decode, detect, hide, encode.
 
-Two passes, since a face has to be hidden in the frames in which it came into view, before it was first detected, and a
-clip is longer than memory. The second pass reads the same frames as the first, or the copy is thrown away.
+A face has to be hidden in the frames in which it came into view, before it was first detected. So frames wait in
+memory, about one and a half seconds of them, until it is known what came after.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,8 @@ from guard.replay.clip import BrokeOff, Clip, Frame, Image, open_clip
 from guard.replay.stopping import Stop
 from guard.replay.video import VideoWriter
 from guard.vision import redact
-from guard.vision.memory import HOLD_S, bridged
+from guard.vision.bridging import Bridged, Bridging
+from guard.vision.memory import HOLD_S
 
 with native("cv2"):
     import cv2
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from guard.vision.redaction import Style
 
 __all__ = ["Redacted", "Redaction", "redact_clip"]
+
+MOST_HELD_BYTES = 2 << 30
+"""Of frames that wait in memory: eleven seconds of 1080p, or nearly three of 4K, at 30 frames a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +56,12 @@ class Redaction:
 
 @dataclass(frozen=True, slots=True)
 class Redacted:
-    """What came of a clip.
+    """What came of a clip or a picture.
 
     Attributes:
         clip: its name.
-        out: the redacted video.
-        frames: how many frames it has.
+        out: the redacted file.
+        frames: how many frames it has; 1 for a picture.
         frames_with_faces: in how many of them a face was detected.
         frames_bridged: in how many of them only memory hid a face that the detector missed.
         broke_off: why the clip ended before its end, None where it did not.
@@ -85,17 +89,6 @@ class Redacted:
         }
 
 
-@dataclass(slots=True)
-class _Seen:
-    """The first pass: what was found, frame by frame."""
-
-    faces: list[Faces]
-    seconds: list[float]
-    pts: list[int]
-    size: tuple[int, int] = (0, 0)
-    broke_off: str | None = None
-
-
 def redact_clip(
     clip: Path,
     out: Path,
@@ -107,8 +100,8 @@ def redact_clip(
 ) -> Redacted:
     """Writes `out`, an MP4 of `clip` with every face hidden, its sound and its time stamps kept, upright.
 
-    Nothing else is kept: neither metadata nor a second stream of video or sound. The file gets its name when it is
-    whole, and a half-written one is removed.
+    Nothing else is kept: neither metadata (place, maker, names) nor a second stream of video or sound. The file gets
+    its name when it is whole, and a half-written one is removed.
 
     Args:
         clip: a video file or a folder of pictures.
@@ -118,116 +111,98 @@ def redact_clip(
         progress: called with the part that is done, 0 to 1.
         stop: asked between two frames whether to end; what was written is removed then.
 
-    Raises `SourceError` where the clip cannot be read or the file cannot be written, `KeyboardInterrupt` where it was
-    asked to stop. A clip that breaks off is redacted up to there, and `Redacted.broke_off` says so.
+    Raises `SourceError` where the clip cannot be read, the file cannot be written, or the frames of `hold_s` do not fit
+    into memory; `KeyboardInterrupt` where it was asked to stop. A clip that breaks off is redacted up to there, and
+    `Redacted.broke_off` says so.
     """
-    stop = stop or Stop()
-    part = _Progress(progress)
-    seen = _look(open_clip(clip), redaction, detector, stop, part)
-    hidden = bridged(seen.faces, seen.seconds, seen.size, hold_s=redaction.hold_s)
-    notes = _write(open_clip(clip), out, seen, hidden, redaction, stop, part)
-    bridging = sum(len(all_of) > len(found) for found, all_of in zip(seen.faces, hidden, strict=True))
+    opened = open_clip(clip)
+    with closing(opened):
+        if opened.live:
+            raise SourceError("a live clip has no end", where=opened.name, mend="record it, then redact the file")
+        run = _Run(opened, VideoWriter(out, opened, threads=0), redaction, detector)
+        try:
+            broke_off = run.through(stop or Stop(), progress)
+            run.writer.close()
+        except BaseException:
+            run.writer.abandon()
+            raise
     return Redacted(
         clip=str(clip),
         out=out,
-        frames=len(seen.faces),
-        frames_with_faces=sum(len(found) > 0 for found in seen.faces),
-        frames_bridged=bridging,
-        broke_off=seen.broke_off,
-        notes=tuple(notes),
+        frames=run.written,
+        frames_with_faces=run.with_faces,
+        frames_bridged=run.bridged,
+        broke_off=broke_off,
+        notes=tuple(run.writer.notes),
     )
 
 
-def _look(clip: Clip, redaction: Redaction, detector: Detector, stop: Stop, part: _Progress) -> _Seen:
-    if clip.live:
-        clip.close()
-        raise SourceError("a live clip cannot be read twice", where=clip.name, mend="record it, then redact the file")
-    seen = _Seen([], [], [])
-    with closing(clip):
+class _Run:
+    """The frames of one clip on their way into the copy."""
+
+    def __init__(self, clip: Clip, writer: VideoWriter, redaction: Redaction, detector: Detector) -> None:
+        self.writer = writer
+        self.written = self.with_faces = self.bridged = 0
+        self._clip = clip
+        self._redaction = redaction
+        self._detector = detector
+        self._bridging: Bridging[Frame] | None = None
+        self._size = (0, 0)
+
+    def through(self, stop: Stop, progress: Callable[[float], None] | None) -> str | None:
+        """Reads the clip to its end; gives why it broke off before that, None where it did not."""
+        broke_off = None
         try:
-            for frame in clip.frames():
-                _check(stop)
-                found = detector.detect(frame.image, min_face_px=redaction.min_face_px, face_score=redaction.face_score)
-                seen.faces.append(_in_first_size(found, frame.image, seen))
-                seen.seconds.append(frame.seconds)
-                seen.pts.append(frame.pts)
-                part.first(len(seen.faces), clip.total)
+            for frame in self._clip.frames(self.writer.listen):
+                if stop.asked:
+                    raise KeyboardInterrupt
+                self._take(frame)
+                if progress is not None and self._clip.total:
+                    progress(min(1.0, (frame.index + 1) / self._clip.total))
         except BrokeOff as error:
-            if not seen.faces:
+            if self._bridging is None:
                 raise
-            seen.broke_off = str(error)
-    return seen
+            broke_off = str(error)
+        if self._bridging is not None:
+            for ready in self._bridging.finish():
+                self._write(ready)
+        return broke_off
+
+    def _take(self, frame: Frame) -> None:
+        options = self._redaction
+        found = self._detector.detect(frame.image, min_face_px=options.min_face_px, face_score=options.face_score)
+        if self._bridging is None:
+            self._size = (frame.image.shape[1], frame.image.shape[0])
+            self._bridging = Bridging(self._size, hold_s=options.hold_s)
+        frame, found = _in_size(frame, found, self._size)
+        if len(self._bridging) * frame.image.nbytes > MOST_HELD_BYTES:
+            raise SourceError(
+                f"{options.hold_s:g} s of its frames are more than {MOST_HELD_BYTES >> 20} MB",
+                where=self._clip.name,
+                mend="hold faces for a shorter time (--hold)",
+            )
+        for ready in self._bridging.add(frame, found, frame.seconds):
+            self._write(ready)
+
+    def _write(self, ready: Bridged[Frame]) -> None:
+        image = redact(ready.item.image, ready.hidden, style=self._redaction.style, margin=self._redaction.margin)
+        self.writer.add(ready.item, _even(image))
+        self.written += 1
+        self.with_faces += len(ready.found) > 0
+        self.bridged += len(ready.hidden) > len(ready.found)
 
 
-def _in_first_size(found: Faces, image: Image, seen: _Seen) -> Faces:
-    """The faces in pixels of the first frame: a clip that changes its size is written in that one."""
-    height, width = image.shape[:2]
-    if not seen.faces:
-        seen.size = (width, height)
-    if (width, height) == seen.size or not len(found):
-        return found
-    factor = (seen.size[0] / width, seen.size[1] / height)
-    return Faces((found.boxes * (*factor, *factor)).astype("float32"), found.scores)
+def _in_size(frame: Frame, found: Faces, size: tuple[int, int]) -> tuple[Frame, Faces]:
+    """The frame and its faces in pixels of the first frame: a clip that changes its size is written in that one."""
+    height, width = frame.image.shape[:2]
+    if (width, height) == size:
+        return frame, found
+    image = cv2.resize(frame.image, size, interpolation=cv2.INTER_AREA).astype("uint8", copy=False)
+    factor = (size[0] / width, size[1] / height)
+    return replace(frame, image=image), Faces((found.boxes * (*factor, *factor)).astype("float32"), found.scores)
 
 
-def _write(
-    clip: Clip, out: Path, seen: _Seen, hidden: list[Faces], redaction: Redaction, stop: Stop, part: _Progress
-) -> list[str]:
-    writer = VideoWriter(out, clip)
-    done = 0
-    try:
-        with closing(clip):
-            try:
-                for frame in clip.frames(writer.listen):
-                    _check(stop)
-                    if done >= len(hidden) or frame.pts != seen.pts[done]:
-                        raise _changed(clip)
-                    writer.add(frame, _redacted(frame, seen.size, hidden[done], redaction))
-                    done += 1
-                    part.second(done, len(hidden))
-            except BrokeOff:
-                if seen.broke_off is None:
-                    raise
-            if done != len(hidden):
-                raise _changed(clip)
-            writer.close()
-    except BaseException:
-        writer.abandon()
-        raise
-    return writer.notes
-
-
-def _redacted(frame: Frame, size: tuple[int, int], faces: Faces, redaction: Redaction) -> Image:
-    """The frame with its faces hidden, in the size of the first frame, with even sides as H.264 wants them."""
-    image = frame.image
-    if image.shape[1::-1] != size:
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype("uint8", copy=False)
-    image = redact(image, faces, style=redaction.style, margin=redaction.margin)
+def _even(image: Image) -> Image:
+    """The picture with even sides, as H.264 wants them."""
     odd = (image.shape[0] % 2, image.shape[1] % 2)
     return cv2.copyMakeBorder(image, 0, odd[0], 0, odd[1], cv2.BORDER_REPLICATE) if any(odd) else image  # type: ignore[return-value]
-
-
-def _changed(clip: Clip) -> SourceError:
-    return SourceError(
-        "the clip gave other frames the second time", where=clip.name, mend="let nothing write to it meanwhile"
-    )
-
-
-def _check(stop: Stop) -> None:
-    if stop.asked:
-        raise KeyboardInterrupt
-
-
-class _Progress:
-    """Both passes as one part of the whole. Finding takes about as long as hiding and writing."""
-
-    def __init__(self, tell: Callable[[float], None] | None) -> None:
-        self._tell = tell
-
-    def first(self, done: int, total: int | None) -> None:
-        if self._tell is not None and total:
-            self._tell(min(0.5, 0.5 * done / total))
-
-    def second(self, done: int, total: int) -> None:
-        if self._tell is not None:
-            self._tell(0.5 + 0.5 * done / total)

@@ -34,6 +34,8 @@ class VideoWriter:
         crf: constant rate factor of H.264, 0 to 51: higher is smaller and worse.
         sound: whether the clip's sound goes into it.
         key_every: a key frame every so many frames, which makes seeking fast; None = as the encoder likes.
+        threads: of the encoder. One by default, so that it does not run beside the hook whose time is taken; 0 = as
+            many as the machine has cores.
 
     Raises `SourceError` where the file cannot be written.
 
@@ -42,9 +44,17 @@ class VideoWriter:
     """
 
     def __init__(
-        self, path: Path, clip: Clip, *, crf: int = 23, sound: bool = True, key_every: int | None = None
+        self,
+        path: Path,
+        clip: Clip,
+        *,
+        crf: int = 23,
+        sound: bool = True,
+        key_every: int | None = None,
+        threads: int = 1,
     ) -> None:
         self.path = path
+        self._threads = threads
         self.notes: list[str] = []
         self._clip = clip
         self._crf = crf
@@ -112,8 +122,7 @@ class VideoWriter:
         stream.width, stream.height = width, height
         stream.pix_fmt = "yuv420p"
         stream.codec_context.time_base = self._clip.time_base
-        # One thread, so that encoding does not run beside the hook whose time is taken.
-        stream.thread_count = 1
+        stream.thread_count = self._threads
         if name == "libx264":
             stream.options = {"preset": "veryfast", "crf": str(self._crf)}
         else:

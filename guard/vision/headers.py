@@ -22,11 +22,14 @@ _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # After a scan's header: the next marker that is neither a stuffed byte, a restart nor fill.
 _JPEG_NEXT_MARKER = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")
 _JPEG_START_OF_SCAN, _JPEG_END, _JPEG_APP1 = 0xDA, 0xD9, 0xE1
+_JPEG_METADATA = frozenset({*range(0xE0, 0xF0), 0xFE})
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PNG_WITH_ALPHA = (4, 6)
 _WEBP_ANIMATED = 0x02
 # Exif 2.32, section 4.6.4: tag 0x0112, 1 = the first row is the top, the first column is the left.
 _ORIENTATION, _UPRIGHT = 0x0112, 1
+# What a picture in the metadata begins with: as JPEG (EXIF, MPF, Photoshop, C2PA), as PNG, as base64 text in XMP.
+_PICTURE_WITHIN = re.compile(rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|GImg:image|GImage:Data")
 
 
 @dataclass(frozen=True)
@@ -34,8 +37,9 @@ class Header:
     """What the file says of itself.
 
     `width` and `height` in pixels, as stored, before any rotation. `ambiguous`: readers may see different pictures,
-    because EXIF asks for a turn (or makes no sense), or because there is transparency, which some lay over a colour
-    and some drop.
+    because EXIF asks for a turn (or makes no sense), because there is transparency, which some lay over a colour
+    and some drop, or because another picture lies beside the one that is decoded: a thumbnail, a second picture, data
+    after the end.
     """
 
     kind: Kind
@@ -91,12 +95,14 @@ def _jpeg(data: bytes) -> Header:
         if marker == _JPEG_END:
             if not scanned:
                 raise unreadable("JPEG", "it holds no picture")
-            return Header("JPEG", *size, ambiguous)
+            return Header("JPEG", *size, ambiguous or at < len(data))
         length = data[at] << 8 | data[at + 1]
         if marker in _JPEG_FRAMES:
             size = (data[at + 5] << 8 | data[at + 6], data[at + 3] << 8 | data[at + 4])
-        elif marker == _JPEG_APP1 and data[at + 2 : at + 6] == b"Exif":
-            ambiguous |= _turned(data[at + 8 : at + length])
+        elif marker in _JPEG_METADATA:
+            ambiguous |= _PICTURE_WITHIN.search(data, at + 2, at + length) is not None
+            if marker == _JPEG_APP1 and data[at + 2 : at + 6] == b"Exif":
+                ambiguous |= _turned(data[at + 8 : at + length])
         at += length
         if marker == _JPEG_START_OF_SCAN:
             scanned = True
@@ -124,10 +130,12 @@ def _png(data: bytes) -> Header:
             ambiguous = True
         elif name == b"acTL":
             raise _animated("PNG")
-        elif name == b"eXIf":
-            ambiguous |= _turned(data[at + 8 : end])
         elif name == b"IEND":
-            return Header("PNG", *size, ambiguous)
+            return Header("PNG", *size, ambiguous or end + 4 < len(data))
+        elif name != b"IDAT":
+            ambiguous |= _PICTURE_WITHIN.search(data, at + 8, end) is not None
+            if name == b"eXIf":
+                ambiguous |= _turned(data[at + 8 : end])
         at = end + 4
 
 
@@ -135,7 +143,7 @@ def _webp(data: bytes) -> Header:
     end = 8 + int.from_bytes(data[4:8], "little")
     if end > len(data):
         raise unreadable("WebP", "it is truncated")
-    size, ambiguous = (0, 0), False
+    size, ambiguous = (0, 0), end + (end & 1) < len(data)
     at = 12
     while at + 8 <= end:
         name = data[at : at + 4]
@@ -159,8 +167,10 @@ def _webp(data: bytes) -> Header:
             ambiguous |= bool(bits >> 28 & 1)
             if size == (0, 0):
                 size = (1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF))
-        elif name == b"EXIF":
-            ambiguous |= _turned(body.removeprefix(b"Exif\x00\x00"))
+        elif name not in (b"VP8 ", b"ICCP"):
+            ambiguous |= _PICTURE_WITHIN.search(body) is not None
+            if name == b"EXIF":
+                ambiguous |= _turned(body.removeprefix(b"Exif\x00\x00"))
         at += 8 + length + (length & 1)
     return Header("WebP", *size, ambiguous)
 

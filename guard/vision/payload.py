@@ -4,9 +4,9 @@ Only JPEG, PNG and WebP are read: they are what vision services accept, and each
 parser that meets bytes from anywhere. The size is read from the header before anything is decoded.
 
 A file may show something else than `decode_picture` gives: where EXIF asks for a turn or pixels are transparent,
-readers disagree. `is_unambiguous` tells, and a caller should then send what `encode_like` makes. Animated PNG and WebP
-are refused, because only their first frame would be looked at. A JPEG's embedded thumbnail and data after its end are
-not looked at; `encode_like` keeps neither, nor any other metadata.
+readers disagree, and a thumbnail, a second picture or data after the end are not looked at. `is_unambiguous` tells, and
+a caller should then send what `encode_like` makes: it keeps no metadata. Animated PNG and WebP are refused, because
+only their first frame would be looked at.
 """
 
 from __future__ import annotations
@@ -60,7 +60,8 @@ def decode_picture(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Picture:
 
 
 def is_unambiguous(data: bytes) -> bool:
-    """Whether every reader of the file sees what `decode_picture` gives: nothing to turn, nothing transparent.
+    """Whether every reader of the file sees what `decode_picture` gives: nothing to turn, nothing transparent, no other
+    picture in it.
 
     Where not, send ``encode_like(data, decode_picture(data))`` in its place: the pixels that were looked at.
 

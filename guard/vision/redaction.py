@@ -1,8 +1,10 @@
 """Hiding faces: a copy of the picture in which every box is made unrecognisable.
 
-``solid`` is the default because it is the only style that cannot be undone: of pixelated and blurred faces
-enough is left for a machine that was trained on such pictures (McPherson, Shokri, Shmatikov: Defeating
-Image Obfuscation with Deep Learning, 2016). The other two are for pictures that people look at.
+``solid`` is the default because it is the only style that cannot be undone: nothing of the face is left. The other two
+are for pictures that people look at. They keep a few means of the region, three cells or so across a face, whatever its
+size: too little for a matcher, also where many frames of a moving face are put together (`benchmarks/redaction.py`).
+But what is kept depends on the face, and somebody who trains a machine on just such pictures of a few known people may
+tell them apart (McPherson, Shokri, Shmatikov: Defeating Image Obfuscation with Deep Learning, 2016).
 """
 
 from __future__ import annotations
@@ -27,14 +29,13 @@ __all__ = ["STYLES", "Style", "redact"]
 Style = Literal["solid", "pixelate", "blur"]
 STYLES: tuple[Style, ...] = ("solid", "pixelate", "blur")
 
-#: Blocks along the longer side of a pixelated region.
-BLOCKS = 6
-#: Blur radius (sigma) as a part of the region's longer side.
-BLUR = 1 / 5
-#: Longer side at which a region is blurred: the cost does not grow with the face.
-BLURRED_PX = 48
+#: Cells along the longer side of a region: all that the two soft styles keep of it, however large the face is.
+CELLS = 4
+#: Samples along each side of a cell, of which its mean is made.
+SAMPLES = 8
 
 _Region = tuple[slice, slice]
+"""The part of a region within the picture."""
 
 
 def redact(image: Any, faces: Faces, *, style: Style = "solid", margin: float = 0.25) -> Picture:
@@ -65,18 +66,20 @@ def redact(image: Any, faces: Faces, *, style: Style = "solid", margin: float = 
         raise ConfigError(f"redaction margin is {margin}", where="margin", mend="give a number from 0 to 10")
     as_bgr(image)
     copy: Picture = np.array(image, dtype=np.uint8, order="C", copy=True, subok=False)
-    for region in list(_regions(faces.boxes, copy.shape[1], copy.shape[0], margin)):
+    for region, side in list(_regions(faces.boxes, copy.shape[1], copy.shape[0], margin)):
         hidden = copy[region]
         if style == "solid":
             hidden[...] = 0
         else:
-            hidden[...] = (_pixelated if style == "pixelate" else _blurred)(hidden).reshape(hidden.shape)
+            enlarged = _pixelated if style == "pixelate" else _blurred
+            hidden[...] = enlarged(_cells(hidden, side), (hidden.shape[1], hidden.shape[0])).reshape(hidden.shape)
         if copy.ndim == 3 and copy.shape[2] == 4:
             hidden[..., 3] = 255
     return copy
 
 
-def _regions(boxes: npt.NDArray[np.float32], width: int, height: int, margin: float) -> Iterator[_Region]:
+def _regions(boxes: npt.NDArray[np.float32], width: int, height: int, margin: float) -> Iterator[tuple[_Region, float]]:
+    """Each region, and the longer side that it has beyond the picture's border as well."""
     limits = np.array([width, height], np.float64)
     for box in boxes.astype(np.float64):
         low, high = box[:2], box[2:]
@@ -88,7 +91,7 @@ def _regions(boxes: npt.NDArray[np.float32], width: int, height: int, margin: fl
         # A box without extent still hides the pixel that it lies in.
         last = np.maximum(last, np.minimum(first + 1, limits))
         (x1, y1), (x2, y2) = first.astype(int), last.astype(int)
-        yield slice(y1, y2), slice(x1, x2)
+        yield (slice(y1, y2), slice(x1, x2)), float((high - low + 2 * reach).max())
 
 
 def _misplaced(box: npt.NDArray[np.float64]) -> GuardFault:
@@ -99,23 +102,24 @@ def _misplaced(box: npt.NDArray[np.float64]) -> GuardFault:
     )
 
 
-def _pixelated(region: Picture) -> npt.NDArray[Any]:
-    height, width = region.shape[:2]
-    block = max(1, -(-max(height, width) // BLOCKS))
-    small = cv2.resize(
-        np.ascontiguousarray(region),
-        (-(-width // block), -(-height // block)),
-        interpolation=cv2.INTER_AREA,
-    )
-    return cv2.resize(small, (width, height), interpolation=cv2.INTER_NEAREST)
+def _pixelated(cells: Picture, size: tuple[int, int]) -> npt.NDArray[Any]:
+    return cv2.resize(cells, size, interpolation=cv2.INTER_NEAREST)
 
 
-def _blurred(region: Picture) -> npt.NDArray[Any]:
-    """Blurred at a small size and enlarged again: the blur leaves no detail that the small size would lose."""
+def _blurred(cells: Picture, size: tuple[int, int]) -> npt.NDArray[Any]:
+    soft = cv2.GaussianBlur(cells, (3, 3), 0, borderType=cv2.BORDER_REPLICATE)
+    return cv2.resize(soft, size, interpolation=cv2.INTER_LINEAR)
+
+
+def _cells(region: Picture, side: float) -> Picture:
+    """The few numbers that are kept of a region: the means of its cells.
+
+    `side` is the longer one of the whole region: of a face that is cut off by the border no more is kept than of
+    another.
+    """
     height, width = region.shape[:2]
-    shrink = min(1.0, BLURRED_PX / max(height, width))
-    size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
-    small = cv2.resize(np.ascontiguousarray(region), size, interpolation=cv2.INTER_AREA)
-    sigma = max(1.0, BLUR * max(size))
-    small = cv2.GaussianBlur(small, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
-    return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
+    cell = max(side / CELLS, 1.0)
+    across, down = max(1, round(width / cell)), max(1, round(height / cell))
+    # A few samples of each cell make its mean: the cost does not grow with the face.
+    samples = cv2.resize(region, (SAMPLES * across, SAMPLES * down), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(cv2.resize(samples, (across, down), interpolation=cv2.INTER_AREA), np.uint8)

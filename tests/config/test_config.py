@@ -8,6 +8,7 @@ import pytest
 
 import guard
 from guard.config import load_config
+from guard.vision.memory import HOLD_S
 
 GOOD = """
 [policy]
@@ -24,6 +25,7 @@ detect = "on-demand"
 min_face_px = 24
 face_score = 0.6
 max_age_s = 0.5
+face_memory_s = 0
 place   = { country = "US", subdivision = "US-CA", locality = "San Francisco", control = "wild", access = "public" }
 capture = { mount = "body_worn" }
 use     = { timing = "real_time", purpose = "criminal_investigation", output = "lead_only" }
@@ -63,6 +65,7 @@ def test_the_contracts_example_is_read(write, tmp_path: Path):
         0.6,
         0.5,
     )
+    assert source.face_memory_s == 0.0
     assert source.facts.could_be("capture.mount") == {"body_worn"}
     assert len(source.facts.could_be("subject.consent")) == 4
 
@@ -83,6 +86,7 @@ def test_defaults(write):
         0.5,
         1.0,
     )
+    assert source.face_memory_s == HOLD_S
     assert config.packs == ("all",)
     assert config.ledger is None
     assert len(source.facts.could_be("operator.type")) > 1
@@ -111,6 +115,7 @@ SOURCE = '[[source]]\nid = "a"\n'
         (SOURCE + "min_face_px = 0\n", "source[0].min_face_px", "whole number"),
         (SOURCE + "min_face_px = 2.5\n", "source[0].min_face_px", "whole number"),
         (SOURCE + "face_score = nan\n", "source[0].face_score", "0 to 1"),
+        (SOURCE + "face_memory_s = -1\n", "source[0].face_memory_s", "0 to 60"),
         (SOURCE + "face_score = true\n", "source[0].face_score", "0 to 1"),
         (SOURCE + "max_age_s = inf\n", "source[0].max_age_s", "86400"),
         (SOURCE + "operator = 3\n", "source[0].operator", ""),

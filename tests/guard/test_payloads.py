@@ -18,6 +18,7 @@ from guard import multipart, pictures
 from guard.testing import FakeDetector
 from guard.vision import sample_video, video
 from tests.conftest import BOX, POLICE
+from tests.files import jpeg_with, photograph
 
 DEMAND = POLICE.replace('id = "bodycam"', 'id = "bodycam"\ndetect = "on-demand"\nmax_age_s = 30.0')
 BRIGHT = 60
@@ -362,3 +363,56 @@ def test_names_and_kinds_of_parts():
     assert multipart.Part(b"Content-Type: text/plain; charset=utf-8", b"").is_text
     assert multipart.Part(b"Content-Type: application/json", b"").is_json
     assert multipart.Part(b"X: y", b"").name == ""
+
+
+# ---- what goes out redacted keeps its format and the right way up, and loses its metadata
+
+
+def as_url(data: bytes, kind: str) -> str:
+    return f"data:image/{kind};base64," + base64.b64encode(data).decode()
+
+
+def sent_picture(url: str) -> tuple[bytes, Any]:
+    data = base64.b64decode(url.partition(",")[2])
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    return data, cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("wrap", [bytes, lambda data: as_url(data, "jpeg")], ids=["bytes", "data URL"])
+def test_the_face_is_covered_where_people_see_it(setup, orientation: int, wrap):
+    g, model, describe = setup
+    describe(given := wrap(jpeg_with(flat(200), orientation=orientation, place=True)))
+    sent = model.got[0]
+    assert type(sent) is type(given)
+    data, shown = sent_picture(sent if isinstance(sent, str) else as_url(sent, "jpeg"))
+    assert shown.shape == ((160, 120, 3) if orientation > 4 else (120, 160, 3))
+    x1, y1, x2, y2 = BOX
+    assert shown[y1:y2, x1:x2].max() < 12
+    assert shown[:15, :15].min() > 190
+    assert b"SECRET" not in data
+    assert g.ledger.verdicts() == ["redact"]
+
+
+@pytest.mark.parametrize(("suffix", "kind"), [(".jpg", "jpeg"), (".png", "png"), (".webp", "webp")])
+def test_no_picture_of_a_redacted_call_keeps_its_metadata(setup, suffix: str, kind: str):
+    _, model, describe = setup
+    with_face, without = (photograph(suffix, flat(level), thumbnail=True) for level in (200, 30))
+    request = [with_face, {"image_url": as_url(without, kind)}]
+    describe(request)
+    sent, other = model.got[0]
+    for data in (sent, base64.b64decode(other["image_url"].partition(",")[2])):
+        assert b"SECRET" not in data
+        assert data[:3] == with_face[:3]
+        assert cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR).shape == (120, 160, 3)
+    assert request == [with_face, {"image_url": as_url(without, kind)}]
+
+
+def test_a_thumbnail_that_nobody_looked_at_does_not_go_out_with_an_allowed_call(setup):
+    g, model, describe = setup
+    describe(photograph(".jpg", flat(30), thumbnail=True))
+    assert g.ledger.verdicts() == ["allow"]
+    assert b"SECRET" not in model.got[0]
+    plain = photograph(".jpg", flat(30))
+    describe(plain)
+    assert model.got[1] == plain

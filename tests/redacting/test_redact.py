@@ -13,10 +13,11 @@ from guard.cli import main
 from guard.errors import ConfigError, GuardError, SourceError
 from guard.redacting import Redaction, redact_all, redact_clip
 from guard.redacting.batch import targets
+from guard.replay.clip import open_clip
 from guard.replay.stopping import Stop
 from guard.testing import FakeDetector
 from guard.vision import Detector
-from tests.replay.conftest import write_clip
+from tests.replay.conftest import TURNS, turn_clip, write_clip
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
 BOX = (20, 20, 60, 60)
@@ -105,11 +106,12 @@ class _Asked(Stop):
         return None
 
 
-@pytest.mark.parametrize("after", [3, 15])
+@pytest.mark.parametrize("after", [0, 8])
 def test_a_stop_leaves_nothing_behind(tmp_path: Path, after: int):
     clip = write_clip(tmp_path / "clip.mp4", frames=10)
+    redaction = Redaction(hold_s=0.0)
     with pytest.raises(KeyboardInterrupt):
-        redact_clip(clip, tmp_path / "out.mp4", Redaction(), detector=FakeDetector([BOX]), stop=_Asked(after))
+        redact_clip(clip, tmp_path / "out.mp4", redaction, detector=FakeDetector([BOX]), stop=_Asked(after))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["clip.mp4"]
 
 
@@ -134,19 +136,37 @@ def test_a_camera_is_refused(tmp_path: Path, monkeypatch):
         def close(self) -> None: ...
 
     monkeypatch.setattr("guard.redacting.clip.open_clip", lambda _: Live())
-    with pytest.raises(SourceError, match="cannot be read twice"):
+    with pytest.raises(SourceError, match="has no end"):
         redact_clip(Path("0"), tmp_path / "out.mp4", Redaction(), detector=FakeDetector([]))
 
 
-def test_a_clip_that_changes_between_the_passes_is_thrown_away(tmp_path: Path, monkeypatch):
-    from guard.redacting import clip as module
+def test_each_frame_is_decoded_and_looked_at_once(tmp_path: Path, monkeypatch):
+    clip = write_clip(tmp_path / "clip.mp4", frames=30)
+    opened = []
+    monkeypatch.setattr("guard.redacting.clip.open_clip", lambda path: opened.append(path) or open_clip(path))
+    looked = []
+    detector = FakeDetector(lambda image: looked.append(1) or [BOX])
+    done = redact_clip(clip, tmp_path / "out.mp4", Redaction(), detector=detector)
+    assert (len(opened), len(looked), done.frames) == (1, 30, 30)
 
-    clips = iter([write_clip(tmp_path / "a.mp4", frames=10), write_clip(tmp_path / "b.mp4", frames=9)])
-    opened = module.open_clip
-    monkeypatch.setattr(module, "open_clip", lambda _: opened(next(clips)))
-    with pytest.raises(SourceError, match="other frames the second time"):
-        redact_clip(tmp_path / "a.mp4", tmp_path / "out.mp4", Redaction(), detector=FakeDetector([]))
-    assert not list(tmp_path.glob("out*"))
+
+def test_frames_that_wait_are_bounded(tmp_path: Path, monkeypatch):
+    clip = write_clip(tmp_path / "clip.mp4", frames=30, rate=5)
+    monkeypatch.setattr("guard.redacting.clip.MOST_HELD_BYTES", 20 * 160 * 120 * 3)
+    assert redact_clip(clip, tmp_path / "out.mp4", Redaction(), detector=FakeDetector([BOX])).frames == 30
+    with pytest.raises(SourceError, match="shorter time"):
+        redact_clip(clip, tmp_path / "long.mp4", Redaction(hold_s=5.0), detector=FakeDetector([BOX]))
+    assert not list(tmp_path.glob("long*"))
+
+
+@pytest.mark.parametrize("turn", TURNS)
+def test_the_face_is_hidden_where_it_is_seen_however_the_clip_is_stored(tmp_path: Path, turn: int | str):
+    clip = write_clip(tmp_path / "clip.mp4", frames=3)
+    turn_clip(clip, turn)
+    redact_clip(clip, tmp_path / "out.mp4", Redaction(margin=0.0), detector=FakeDetector([BOX]))
+    frames = frames_of(tmp_path / "out.mp4")
+    assert frames[0].shape == ((160, 120, 3) if turn in (90, 270) else (120, 160, 3))
+    assert all(is_hidden(frame) for frame in frames)
 
 
 # ---- folders
@@ -181,7 +201,9 @@ def test_what_would_overwrite_something_is_refused_at_once(tmp_path: Path):
         targets([clip], tmp_path / "out.avi")
     (tmp_path / "empty").mkdir()
     with pytest.raises(SourceError, match="nothing to redact"):
-        targets([tmp_path / "empty", tmp_path / "empty"][:0], tmp_path)
+        targets([tmp_path / "empty"], tmp_path / "out")
+    with pytest.raises(SourceError, match="becomes a folder"):
+        targets([tmp_path / "in"], tmp_path / "out.mp4")
 
 
 def test_the_command_says_what_it_did(tmp_path: Path, capsys):

@@ -21,7 +21,7 @@ import pytest
 from guard.errors import SourceError
 from guard.replay import camera as camera_module
 from guard.replay.clip import BrokeOff, Frame, open_clip, printable
-from tests.replay.conftest import MakeClip, picture_of, shade
+from tests.replay.conftest import TURNS, MakeClip, picture_of, shade, turn_clip
 
 
 def read(clip: Any) -> list[Frame]:
@@ -83,19 +83,10 @@ def test_odd_sizes_are_read_as_they_are(make_clip: MakeClip, size: tuple[int, in
     assert frame.image.shape == (size[1], size[0], 3)
 
 
-# The matrix that turns the stored picture clockwise by so many degrees for display, signs of (a, b, c, d).
-TURNS = {0: (1, 0, 0, 1), 90: (0, 1, -1, 0), 180: (-1, 0, 0, -1), 270: (0, -1, 1, 0), "mirrored": (-1, 0, 0, 1)}
-
-
 @pytest.mark.parametrize("turn", TURNS)
 def test_a_turned_recording_is_turned_upright(make_clip: MakeClip, turn: int | str):
     path = make_clip(size=(160, 96))
-    data = bytearray(path.read_bytes())
-    at = data.index(b"tkhd") + 4 + 4 + 20 + 8 + 8  # ISO/IEC 14496-12 section 8.3.2, version 0
-    a, b, c, d = (sign << 16 for sign in TURNS[turn])
-    for offset, value in ((0, a), (4, b), (12, c), (16, d)):
-        data[at + offset : at + offset + 4] = value.to_bytes(4, "big", signed=True)
-    path.write_bytes(data)
+    turn_clip(path, turn)
     clip = open_clip(path)
     frame = next(clip.frames())
     stored = picture_of(0, 160, 96)

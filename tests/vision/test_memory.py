@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from guard.errors import ConfigError
 from guard.facts.faces import Faces
-from guard.vision.memory import FaceMemory, bridged
+from guard.vision.bridging import Bridging
+from guard.vision.memory import FaceMemory
 
 SIZE = (640, 360)
 
@@ -106,10 +107,38 @@ def test_a_time_that_is_none_is_refused(hold_s: float):
         FaceMemory(SIZE, hold_s=hold_s)
 
 
+def bridged(found: list[Faces], at_s: list[float], hold_s: float) -> list[Faces]:
+    """What is hidden in each frame of a clip, in order."""
+    bridging = Bridging[int](SIZE, hold_s=hold_s)
+    frames = [frame for number, one in enumerate(found) for frame in bridging.add(number, one, at_s[number])]
+    frames += bridging.finish()
+    assert [frame.item for frame in frames] == list(range(len(found)))
+    for frame, one in zip(frames, found, strict=True):
+        assert frame.found is one
+    return [frame.hidden for frame in frames]
+
+
 def test_backwards_a_face_is_hidden_before_it_is_first_detected():
     box = (100, 100, 140, 150)
-    found = bridged([NONE, NONE, faces(box), NONE], [0.0, 0.1, 0.2, 0.3], SIZE, hold_s=0.15)
+    found = bridged([NONE, NONE, faces(box), NONE], [0.0, 0.1, 0.2, 0.3], hold_s=0.15)
     assert [covers(one, box) for one in found] == [False, True, True, True]
+
+
+@pytest.mark.parametrize("hold_s", [0.0, 0.2, 0.7])
+def test_no_more_frames_wait_than_memory_needs(hold_s: float):
+    bridging = Bridging[int](SIZE, hold_s=hold_s)
+    waiting = []
+    for number in range(200):
+        bridging.add(number, NONE, number / 25)
+        waiting.append(len(bridging))
+    assert max(waiting) <= (25 * 1.5 * (hold_s + 0.25) + 1 if hold_s else 0)
+
+
+def test_a_face_is_hidden_backwards_in_a_long_clip_too():
+    box = (100, 100, 140, 150)
+    for first in range(40, 90):
+        found = bridged([faces(box) if at >= first else NONE for at in range(100)], [at / 25 for at in range(100)], 0.7)
+        assert [covers(one, box) for one in found] == [at >= first - 17 for at in range(100)]
 
 
 _boxes = st.lists(
@@ -128,5 +157,5 @@ def test_what_was_detected_is_always_there_as_it_was_detected(frames, hold_s):
     for raw, hidden in zip(found, [memory.update(one, at) for one, at in zip(found, at_s, strict=True)], strict=True):
         np.testing.assert_array_equal(hidden.boxes[: len(raw)], raw.boxes)
         np.testing.assert_array_equal(hidden.scores[: len(raw)], raw.scores)
-    for raw, hidden in zip(found, bridged(found, at_s, SIZE, hold_s=hold_s), strict=True):
+    for raw, hidden in zip(found, bridged(found, at_s, hold_s), strict=True):
         np.testing.assert_array_equal(hidden.boxes[: len(raw)], raw.boxes)

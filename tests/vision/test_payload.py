@@ -15,6 +15,7 @@ from guard.errors import SourceError
 from guard.vision import Detector, decode_picture, encode_like, is_unambiguous
 from guard.vision.headers import kind_of, read_header
 from guard.vision.picture import Picture
+from tests.files import jpeg_with, photograph
 
 KINDS = {"JPEG": ".jpg", "PNG": ".png", "WebP": ".webp"}
 
@@ -123,6 +124,25 @@ def test_a_transparent_file_is_ambiguous(kind: str, settings: tuple[int, ...]) -
     assert not is_unambiguous(data)
     assert is_unambiguous(encode_like(data, decode_picture(data)))
     assert not is_unambiguous(_png(3, 3, b"tRNS" + bytes(6)))
+
+
+def test_a_file_with_another_picture_in_it_is_ambiguous(kind: str, astronaut: Picture) -> None:
+    data = photograph(KINDS[kind], astronaut, thumbnail=True)
+    assert not is_unambiguous(data)
+    again = encode_like(data, decode_picture(data))
+    assert is_unambiguous(again)
+    assert b"SECRET" in data
+    assert b"SECRET" not in again
+
+
+def test_data_after_the_end_make_a_file_ambiguous(kind: str, astronaut: Picture) -> None:
+    data = photograph(KINDS[kind], astronaut)
+    assert is_unambiguous(data)
+    assert not is_unambiguous(data + data)
+
+
+def test_a_place_alone_is_no_other_picture(astronaut: Picture) -> None:
+    assert is_unambiguous(jpeg_with(astronaut, orientation=1, place=True))
 
 
 def test_metadata_do_not_go_back(astronaut: Picture) -> None:

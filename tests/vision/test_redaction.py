@@ -139,6 +139,20 @@ def test_what_is_no_picture_cannot_be_redacted(image: Any) -> None:
         redact(image, _faces())
 
 
+@pytest.mark.parametrize("side", [40, 200, 600])
+def test_no_more_is_kept_of_a_large_face_than_of_a_small_one(side: int) -> None:
+    image = np.random.default_rng(5).integers(0, 256, (700, 700, 3), dtype=np.uint8)
+    hidden = redact(image, _faces((50, 50, 50 + side, 50 + side)), style="pixelate", margin=0.0)
+    assert len(np.unique(hidden[50 : 50 + side, 50 : 50 + side].reshape(-1, 3), axis=0)) <= 16
+
+
+@pytest.mark.parametrize("style", ["pixelate", "blur"])
+def test_no_more_is_kept_of_a_face_that_the_border_cuts_off(style: Style) -> None:
+    image = np.random.default_rng(5).integers(0, 256, (200, 200, 3), dtype=np.uint8)
+    hidden = redact(image, _faces((-90, -90, 30, 30)), style=style, margin=0.0)
+    assert len(np.unique(hidden[:30, :30].reshape(-1, 3), axis=0)) == 1
+
+
 @pytest.mark.parametrize("style", ["pixelate", "blur"])
 def test_little_is_left_of_a_pixelated_or_blurred_face(style: Style) -> None:
     image = np.random.default_rng(5).integers(0, 256, (200, 200, 3), dtype=np.uint8)
