@@ -41,6 +41,7 @@ class Seen:
         image: the frame as it was handed in, H x W x 3 uint8 BGR (grey H x W and BGRA too); never changed.
         at: capture instant, None where unknown.
         index: the caller's frame number, None where it has none.
+        arrived_ns: since when its age counts, of `time.monotonic_ns`.
         decisions: what was decided in this frame so far, oldest first.
         timings: microseconds: ``hook`` for entering the frame, ``detect`` for the detector's run, ``decide`` for
             the last decision.
@@ -52,9 +53,9 @@ class Seen:
         "_fault",
         "_lock",
         "_token",
+        "arrived_ns",
         "at",
         "decisions",
-        "entered_ns",
         "finished",
         "image",
         "index",
@@ -64,7 +65,14 @@ class Seen:
         "timings",
     )
 
-    def __init__(self, source: Source, image: NDArray[np.uint8], at: datetime | None, index: int | None) -> None:
+    def __init__(
+        self,
+        source: Source,
+        image: NDArray[np.uint8],
+        at: datetime | None,
+        index: int | None,
+        arrived_s: float | None = None,
+    ) -> None:
         self.source = source
         self.image = image
         self.at = at
@@ -74,7 +82,7 @@ class Seen:
         self.snapshot: NDArray[np.uint8] | None = None
         self.outer: Seen | None = None
         self.finished = False
-        self.entered_ns = 0
+        self.arrived_ns = None if arrived_s is None else int(arrived_s * 1e9)
         self._faces: Faces | None = None
         self._fault: GuardError | None = None
         self._lock = threading.Lock()
@@ -128,7 +136,10 @@ class Seen:
 
     def late(self, now_ns: int) -> str | None:
         """Why this frame can no longer be judged, None while it can. `now_ns` is of `time.monotonic_ns`."""
-        age_s = (now_ns - self.entered_ns) / 1e9
+        arrived_ns = self.arrived_ns
+        if arrived_ns is None:
+            return None
+        age_s = (now_ns - arrived_ns) / 1e9
         if self.finished or age_s <= self.source.max_age_s:
             return None
         return f"the frame is {age_s:.2f} s old, older than max_age_s = {self.source.max_age_s:g}"
@@ -145,11 +156,13 @@ class Seen:
         if self._token is not None or self.finished:
             raise SourceError("a frame can be opened once", where=f"source {self.source.id}", mend="call frame() again")
         check_frame(self.image, self.source.id)
-        self.entered_ns = time.monotonic_ns()
+        now_ns = time.monotonic_ns()
+        if self.arrived_ns is None:
+            self.arrived_ns = now_ns
         self.outer = _current.get()
         _remember_origin(self.image, self.source)
         self.source.tally.opened(self.index)
-        unfit = self.source.watch.enter(self.image, self.at)
+        unfit = self.source.watch.enter(self.image, self.at) or self.late(now_ns)
         if unfit is not None:
             self._fault = GuardFault(unfit)
         if self.source.every_frame:

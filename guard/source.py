@@ -67,6 +67,7 @@ class Source:
         self.min_face_px = config.min_face_px
         self.face_score = config.face_score
         self.max_age_s = config.max_age_s
+        self.analyse_per_s = config.analyse_per_s
         self._seen: type[Seen] | None = None
         self.has_opened_a_frame = False
         self.pixels_matter = False
@@ -85,13 +86,22 @@ class Source:
 
     # ---- the hook
 
-    def frame(self, image: NDArray[Any], *, at: datetime | None = None, index: int | None = None) -> Seen:
+    def frame(
+        self,
+        image: NDArray[Any],
+        *,
+        at: datetime | None = None,
+        index: int | None = None,
+        arrived_s: float | None = None,
+    ) -> Seen:
         """The frame hook: `with cam.frame(image) as seen:`. Calls made inside are judged with this frame's faces.
 
         Args:
             image: H x W x 3 uint8, BGR, as OpenCV reads it; grey H x W and BGRA work too. It is never changed.
             at: capture instant with a zone; it goes into the record.
             index: the caller's frame number; it goes into the record.
+            arrived_s: when it arrived here, in seconds of `time.monotonic`, where it waited in a queue since: its age
+                counts from then. None for now.
 
         Entering raises `SourceError` where `image` cannot be a frame. A detector that fails does not raise here: the
         faces are unknown then, and calls in this frame are refused.
@@ -104,7 +114,7 @@ class Source:
             from guard.frames import Seen  # with numpy: `guard decide` has no frames and does without
 
             self._seen = Seen
-        return self._seen(self, image, at, index)
+        return self._seen(self, image, at, index, arrived_s)
 
     @contextmanager
     def intent(self, action: str) -> Iterator[None]:

@@ -30,7 +30,8 @@ __all__ = ["Config", "SourceConfig", "load_config"]
 Detect = Literal["every-frame", "on-demand"]
 
 _FACT_GROUPS = ("operator", "place", "capture", "use", "gallery", "subject", "evidence")
-_SOURCE_KEYS = ("id", "detect", "min_face_px", "face_score", "max_age_s", "camera", "passport", *_FACT_GROUPS)
+_SETTINGS = ("detect", "min_face_px", "face_score", "max_age_s", "analyse_per_s")
+_SOURCE_KEYS = ("id", *_SETTINGS, "camera", "passport", *_FACT_GROUPS)
 _TABLES = {
     "policy": ("packs", "base", "extra", "mode", "bundle", "public_key", "near_real_time_s", *ATTESTATION),
     "ledger": ("path", "key", "checkpoint_seconds", "checkpoint_records"),
@@ -50,6 +51,7 @@ class SourceConfig:
         min_face_px: smallest face width that matters, in source pixels.
         face_score: detection threshold, 0 to 1.
         max_age_s: seconds after which a frame can no longer be judged.
+        analyse_per_s: how many of its frames a second a `Scheduler` looks at, at most; under overload, its share.
         camera: what is said of the device: size and rate of its pictures, whether it pans, whether it is live.
         passport: the file in which somebody answers for its facts, None for none.
     """
@@ -60,6 +62,7 @@ class SourceConfig:
     min_face_px: int
     face_score: float
     max_age_s: float
+    analyse_per_s: float = 5.0
     camera: Camera = field(default_factory=Camera)
     passport: Path | None = None
 
@@ -217,6 +220,7 @@ def _source(
         min_face_px=int(number(entry.get("min_face_px", 32), f"{where}.min_face_px", low=1, high=10_000, whole=True)),
         face_score=number(entry.get("face_score", 0.5), f"{where}.face_score", low=0.0, high=1.0),
         max_age_s=number(entry.get("max_age_s", 1.0), f"{where}.max_age_s", low=0.001, high=86_400.0),
+        analyse_per_s=number(entry.get("analyse_per_s", 5.0), f"{where}.analyse_per_s", low=0.001, high=1000.0),
         passport=_path(entry, "passport", folder, where),
         camera=read_camera(entry.get("camera", {}), f"{where}.camera"),
     )

@@ -84,6 +84,10 @@ class Watch:
             return f"the picture is {image.shape[1]} x {image.shape[0]}, and {size[0]} x {size[1]} are declared"
         return self._stamps.take(at, self.clip_s) or self.fault
 
+    def skipped(self) -> None:
+        """A frame came and is not looked at: it counts for the pace of the feed all the same."""
+        self._stamps.came(self.clip_s)
+
     def check(self, picture: NDArray[Any]) -> None:
         """Raises `GuardFault` where nothing can be seen in this very picture, on which a call hinges."""
         found = unfit(thumbnail(picture))
