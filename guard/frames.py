@@ -84,7 +84,7 @@ class Seen:
         self.finished = False
         self.arrived_ns = None if arrived_s is None else int(arrived_s * 1e9)
         self._faces: Faces | None = None
-        self._fault: GuardError | None = None
+        self._fault: str | None = None
         self._lock = threading.Lock()
         self._token: Token[Seen | None] | None = None
 
@@ -112,7 +112,7 @@ class Seen:
     @property
     def fault(self) -> str | None:
         """Why this frame cannot be judged: the feed is not to be trusted, or the detector failed. None while it can."""
-        return None if self._fault is None else str(self._fault)
+        return self._fault
 
     def detect(self) -> Faces | None:
         """Runs the detector unless it has run; None where the faces are unknown, never an exception of the detector."""
@@ -128,7 +128,7 @@ class Seen:
                         self.source.watch.check(picture)
                     self._faces = self.source.find_faces(picture)
                 except GuardError as error:
-                    self._fault = error
+                    self._fault = str(error)  # the error itself would keep this frame alive, and be kept by it
                     self.source.tally.unjudged(None)
                     log.error("source %s: faces unknown: %s", self.source.id, error)
                 self.timings["detect"] = (time.perf_counter_ns() - start) / 1000
@@ -164,7 +164,7 @@ class Seen:
         self.source.tally.opened(self.index)
         unfit = self.source.watch.enter(self.image, self.at) or self.late(now_ns)
         if unfit is not None:
-            self._fault = GuardFault(unfit)
+            self._fault = unfit
         if self.source.every_frame:
             self.detect()
         self._token = _current.set(self)
