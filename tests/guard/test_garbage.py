@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -28,10 +29,8 @@ def collected_after(work: Callable[[], object]) -> int:
 
 def attempt(call: Callable[[Any], object], cam: guard.Source) -> None:
     with cam.frame(SCENE[:]) as seen:
-        try:
+        with suppress(guard.GuardError):
             call(seen.image)
-        except guard.GuardError as refused:
-            assert str(refused)
 
 
 def test_a_denied_call_leaves_nothing(make_guard):
