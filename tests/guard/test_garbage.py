@@ -28,9 +28,8 @@ def collected_after(work: Callable[[], object]) -> int:
 
 
 def attempt(call: Callable[[Any], object], cam: guard.Source) -> None:
-    with cam.frame(SCENE[:]) as seen:
-        with suppress(guard.GuardError):
-            call(seen.image)
+    with cam.frame(SCENE[:]) as seen, suppress(guard.GuardError):
+        call(seen.image)
 
 
 def test_a_denied_call_leaves_nothing(make_guard):
