@@ -27,6 +27,7 @@ from cost import ROOT, sample_frames
 
 import guard
 from guard.bench.measuring import percentile, rss_mb
+from guard.bench.plotting import plot_curves
 from guard.bench.running import machine
 from guard.scheduling.scheduler import cores
 
@@ -83,7 +84,8 @@ def still(among: Pictures) -> Pictures:
 def sources(folder: Path, detect: list[str]) -> Iterator[guard.Guard]:
     """A guard with one source for each entry of `detect`, its record in `folder`."""
     text = _HEAD + "".join(
-        _SOURCE.format(number=number, detect=each, mount="body_worn") for number, each in enumerate(detect)
+        _SOURCE.format(number=number, detect=each, mount="fixed" if each == "on-change" else "body_worn")
+        for number, each in enumerate(detect)
     )
     (folder / "guard.toml").write_text(text)
     with guard.load(folder / "guard.toml", ledger=folder / "decisions.db") as loaded:
@@ -92,12 +94,10 @@ def sources(folder: Path, detect: list[str]) -> Iterator[guard.Guard]:
 
 def deliver(loaded: guard.Guard, pools: list[Pictures], *, seconds: float, workers: int) -> dict[str, Any]:
     """Hands over `FPS` frames a second of each of the first ``len(pools)`` sources, and says what became of them."""
-    denied = {
-        id: each.protect(_never, action="identify", service="azure_openai") for id, each in loaded.sources.items()
-    }
+    search = {id: cam.protect(_never, action="identify", service="azure_openai") for id, cam in loaded.sources.items()}
 
     def handle(seen: Any, source: guard.Source) -> None:
-        denied[source.id](seen.image)
+        search[source.id](seen.image)
 
     number = len(pools)
     offers_us = []
@@ -114,8 +114,9 @@ def deliver(loaded: guard.Guard, pools: list[Pictures], *, seconds: float, worke
                 offers_us.append((time.perf_counter_ns() - before) / 1000)
         took_s = max(time.perf_counter() - start_s, round(seconds * FPS) / FPS)
         time.sleep(0.3)
-        found = [scheduler.statistics()[f"cam-{place}"] for place in range(number)]
         cpu_s = time.process_time() - cpu_s
+        statistics_of = scheduler.statistics()
+    found = [statistics_of[f"cam-{place}"] for place in range(number)]
     analysed = [each.analysed for each in found]
     return {
         "sources": number,
@@ -196,6 +197,17 @@ def mixed(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     return {"detect": arguments.detect, "row": row, "frames_mb": round(frames_mb, 1)}
 
 
+def plot(grown: list[dict[str, Any]], path: Path) -> None:
+    """CPU time that all sources need together, over their number: a straight line where each costs the same."""
+    plot_curves(
+        {each["detect"]: [(row["sources"], row["cpu_share_of_one_core"]) for row in each["rows"]] for each in grown},
+        path,
+        title=f"CPU time by number of sources, 720p, {FPS:g} frames a second each",
+        x="sources",
+        y="cores kept busy",
+    )
+
+
 def _line(row: dict[str, Any]) -> str:
     beside = f"  x{row['cost_beside_one']:.2f} of one" if "cost_beside_one" in row else ""
     return (
@@ -222,12 +234,14 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="guard-sources-") as folder:
         result = {"grow": grow, "fit": fit, "mixed": mixed}[arguments.what](arguments, Path(folder))
+    arguments.out.mkdir(parents=True, exist_ok=True)
     file = arguments.out / "sources.json"
     kept = json.loads(file.read_text()) if file.exists() else {"schema": "guard.sources/1"}
     kept["machine"] = machine()
     kept[f"{arguments.what} {arguments.detect}"] = result
-    arguments.out.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(kept, indent=1) + "\n")
+    if grown := [each for name, each in kept.items() if name.startswith("grow ")]:
+        plot(grown, arguments.out / "sources.svg")
 
 
 if __name__ == "__main__":
