@@ -97,10 +97,13 @@ class Scheduler:
             if self._closed:
                 raise GuardFault("this scheduler is closed", mend="make another one")
             watch = place.source.watch
-            if self._turns.offer(place, frame):
+            dropped = self._turns.offer(place, frame)
+            if dropped:
                 watch.skipped()
             else:
                 self._work.notify()
+        if dropped:
+            self._tell(place, "dropped")
 
     def statistics(self) -> Mapping[str, Statistics]:
         """What became of the frames of each source so far, by id, all as of one instant."""
@@ -120,8 +123,10 @@ class Scheduler:
         atexit.unregister(self.close)
         with self._lock:
             self._closed = True
-            self._turns.clear()
+            dropped = self._turns.clear()
             self._work.notify_all()
+        for place in dropped:
+            self._tell(place, "dropped")
         if threading.current_thread() not in self._workers:
             for worker in self._workers:
                 worker.join()
@@ -159,6 +164,7 @@ class Scheduler:
         with self._lock:
             self._turns.finish(place)
             place.counts.turned(time.monotonic(), lag_s, late=late, failed=failed)
+        self._tell(place, "late" if late else "analysed")
 
     def _is_handled(self, frame: Seen) -> bool:
         """Opens the frame and has it handled; whether that went as it should."""
@@ -171,6 +177,11 @@ class Scheduler:
             self._say(frame.source.id, error)
             return False
         return True
+
+    def _tell(self, place: Place, outcome: str) -> None:
+        watch = self.guard.watch
+        if watch is not None and watch.listens():
+            watch.scheduled(place.source.id, outcome)
 
     def _say(self, source: str | None, error: BaseException) -> None:
         if (source, type(error)) not in self._said:

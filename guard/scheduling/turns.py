@@ -85,12 +85,14 @@ class Turns:
         """When the next turn may begin; infinity where nothing waits for the time alone."""
         return min((self._may_at(place) for place in self._waiting), default=math.inf)
 
-    def clear(self) -> None:
-        """Drops everything that waits."""
-        for place in self._waiting:
+    def clear(self) -> list[Place]:
+        """Drops everything that waits; the places whose frames these were."""
+        dropped = list(self._waiting)
+        for place in dropped:
             place.waiting = None
             place.counts.dropped += 1
         self._waiting.clear()
+        return dropped
 
     def _may_at(self, place: Place) -> float:
         return math.inf if place.busy else place.due_s - place.period_s / 2
