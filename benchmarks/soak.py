@@ -2,7 +2,7 @@
 
 One process, one guard, its record on disk; each frame is an array of its own, and in each an identity call is tried and
 denied. Every so often the resident memory, the open files, the threads and the length of the record are written down.
-What counts is how far memory moves after the warm-up, a tenth of the frames: its largest and smallest value beside the
+What counts is how far memory moves after the warm-up, a third of the frames: its largest and smallest value beside the
 first.
 
 Usage: python benchmarks/soak.py [--frames 1000000] [--detected 50000] [--size 640x360] [--out benchmarks/results]
@@ -30,7 +30,7 @@ from guard.bench.measuring import rss_mb
 from guard.bench.running import machine
 
 _SAMPLES = 50
-_WARM_UP = 0.1
+_WARM_UP = 1 / 3
 
 
 @dataclass(frozen=True, slots=True)

@@ -226,11 +226,9 @@ def test_sources_share_the_turns_while_one_of_them_floods(started):
         handled[source.id] += 1
         for id in ("cam-0", "cam-0", "cam-0", "cam-1", "cam-2"):  # always more than one worker can take
             running.offer(id, SCENE)
-        time.sleep(0.001)
+        time.sleep(0.002)
 
-    running = started(handle, text=config(extra="analyse_per_s = 1"))
-    for place in running._places.values():
-        place.period_s = 1e-6  # nobody has to wait for the clock, so that shares alone decide
+    running = started(handle)
     for number in range(3):
         running.offer(f"cam-{number}", SCENE)
     until(lambda: handled.total() > 300)
@@ -297,7 +295,7 @@ def test_a_handler_may_close_its_own_scheduler(started):
 
     running = started(handle)
     running.offer("cam-0", SCENE)
-    until(lambda: not any(worker.is_alive() for worker in running._workers))
+    until(lambda: not any(each.name.startswith("guard-scheduler") for each in threading.enumerate()))
 
 
 def test_what_cannot_be_a_frame_is_refused_where_it_is_offered(started):
