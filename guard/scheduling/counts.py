@@ -92,12 +92,15 @@ class Counts:
         return copy
 
     def _rate(self, now_s: float) -> float:
-        """Turns in time a second, since the oldest that is remembered or for as long as the rate looks back."""
+        """Turns in time a second, since the oldest that is remembered or for as long as the rate looks back.
+
+        Nothing shorter than a second is looked at: two turns in a row are no rate.
+        """
         if not self._turns:
             return 0.0
         since_s = max(self._turns[0][0], now_s - RECENT_S)
         counted = sum(not late for at_s, _, late in self._turns if at_s > since_s)
-        return counted / (now_s - since_s) if counted else 0.0
+        return counted / max(1.0, now_s - since_s)
 
 
 def _at(ordered: list[float], share: float) -> float | None:
