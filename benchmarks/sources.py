@@ -102,7 +102,7 @@ def deliver(loaded: guard.Guard, pools: list[Pictures], *, seconds: float, worke
     number = len(pools)
     offers_us = []
     with guard.Scheduler(loaded, handle, workers=workers) as scheduler:
-        cpu_s, kept_waiting_s, start_s = time.process_time(), starved_s(), time.perf_counter()
+        cpu_s, ready_s, start_s = time.process_time(), ready_without_core_s(), time.perf_counter()
         for turn in range(round(seconds * FPS)):
             for place, pool in enumerate(pools):
                 due_s = start_s + (turn + place / number) / FPS
@@ -114,7 +114,7 @@ def deliver(loaded: guard.Guard, pools: list[Pictures], *, seconds: float, worke
                 offers_us.append((time.perf_counter_ns() - before) / 1000)
         took_s = max(time.perf_counter() - start_s, round(seconds * FPS) / FPS)
         time.sleep(0.3)
-        cpu_s, kept_waiting_s = time.process_time() - cpu_s, starved_s() - kept_waiting_s
+        cpu_s, ready_s = time.process_time() - cpu_s, ready_without_core_s() - ready_s
         statistics_of = scheduler.statistics()
     found = [statistics_of[f"cam-{place}"] for place in range(number)]
     analysed = [each.analysed for each in found]
@@ -129,7 +129,7 @@ def deliver(loaded: guard.Guard, pools: list[Pictures], *, seconds: float, worke
         "rate_per_s": {"least": round(min(analysed) / took_s, 2), "most": round(max(analysed) / took_s, 2)},
         "cpu_ms_per_frame": round(1000 * cpu_s / max(1, sum(analysed)), 3),
         "cores": round(cpu_s / took_s, 3),
-        "cores_wanting": round(kept_waiting_s / took_s, 3),
+        "threads_without_core": round(ready_s / took_s, 3),
         "lag_ms": {
             "p50": round(1000 * statistics.median(each.lag_p50_s or 0.0 for each in found), 1),
             "p95": round(1000 * max(each.lag_p95_s or 0.0 for each in found), 1),
@@ -140,7 +140,7 @@ def deliver(loaded: guard.Guard, pools: list[Pictures], *, seconds: float, worke
     }
 
 
-def starved_s() -> float:
+def ready_without_core_s() -> float:
     """How long the threads of this process could have run and had no core, seconds; 0 where the system does not say."""
     waited_ns = 0
     for task in Path("/proc/self/task").glob("*/schedstat"):
@@ -221,7 +221,7 @@ def _line(row: dict[str, Any]) -> str:
     beside = f"  x{row['cost_beside_one']:.2f} of one" if "cost_beside_one" in row else ""
     return (
         f"{row['sources']:3} sources: {row['cpu_ms_per_frame']:7.2f} ms CPU a frame{beside}  "
-        f"{row['cores']:.2f} cores (+{row['cores_wanting']:.2f} that others had)  "
+        f"{row['cores']:.2f} cores (+{row['threads_without_core']:.2f} threads without one)  "
         f"rate {row['rate_per_s']['least']:.2f}-{row['rate_per_s']['most']:.2f}/s  "
         f"dropped {row['dropped']}/{row['offered']}  late {row['late']}  "
         f"lag p50 {row['lag_ms']['p50']:.1f} p95 {row['lag_ms']['p95']:.1f} max {row['lag_ms']['max']:.1f} ms  "

@@ -16,6 +16,7 @@ import gc
 import itertools
 import json
 import multiprocessing
+import os
 import resource
 import sys
 import tempfile
@@ -61,11 +62,12 @@ class Samples:
 
 
 class Collections:
-    """Counts the collector's runs and how long they stood in the way, while it is open."""
+    """Counts the collector's runs, how long they stood in the way, and what the host stole, while it is open."""
 
     def __init__(self) -> None:
         self.runs: Counter[int] = Counter()
         self.longest_us: Counter[int] = Counter()
+        self.stolen_s = 0.0
         self._start_ns = 0
 
     def __call__(self, phase: str, info: dict[str, int]) -> None:
@@ -78,10 +80,20 @@ class Collections:
 
     def __enter__(self) -> Collections:
         gc.callbacks.append(self)
+        self.stolen_s = -stolen()
         return self
 
     def __exit__(self, *exc: object) -> None:
+        self.stolen_s += stolen()
         gc.callbacks.remove(self)
+
+
+def stolen() -> float:
+    """What the machine's host has kept from it so far, seconds over all cores; 0 where the system does not say."""
+    try:
+        return int(Path("/proc/stat").read_text().split()[8]) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError):
+        return 0.0
 
 
 def counters() -> Counters:
@@ -168,12 +180,14 @@ def row(name: str, samples: Samples, collections: Collections) -> dict[str, Any]
         "slow_us": slow_us,
         "slow": dict(slow.most_common()),
         "collections": dict(sorted(collections.runs.items())),
+        "stolen_s": round(collections.stolen_s, 2),
         "longest_collection_us": dict(sorted(collections.longest_us.items())),
     }
     print(
         f"{name:44} {len(took_us):7} calls  p50 {result['p50_us']:8.1f}  p99 {result['p99_us']:8.1f}  "
         f"p99.9 {result['p999_us']:8.1f}  max {result['max_us']:9.1f} us   "
-        f"over {slow_us:.0f} us: {result['slow'] or 'none'}   collections {result['collections']}"
+        f"over {slow_us:.0f} us: {result['slow'] or 'none'}   "
+        f"collections {result['collections']}  stolen {result['stolen_s']} s"
     )
     return result
 

@@ -218,6 +218,19 @@ def test_what_a_handler_sets_in_its_context_is_gone_at_the_next_turn(started):
     assert found == [0, 0, 0]
 
 
+def test_a_scheduler_that_was_made_inside_a_frame_judges_by_its_own_sources_alone(make_guard):
+    g = make_guard(config())
+    outer: list[Seen | None] = []
+    guard.install("opencv")
+    try:
+        with g.source("cam-0").frame(SCENE), guard.Scheduler(g, lambda seen, source: outer.append(seen.outer)) as own:
+            own.offer("cam-1", SCENE)
+            until(lambda: len(outer) == 1)
+    finally:
+        guard.uninstall()
+    assert outer == [None]
+
+
 def test_sources_share_the_turns_while_one_of_them_floods(started):
     handled: Counter[str | None] = Counter()
     running: guard.Scheduler
