@@ -98,7 +98,7 @@ def _sample(frames: int, seconds: float, ledger: Path) -> Sample:
 def run(arguments: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
     """Both soaks, in this process."""
     width, height = map(int, arguments.size.split("x"))
-    pool = [np.ascontiguousarray(cv2.resize(picture, (width, height))) for picture in sources.moving()]
+    pool = [np.ascontiguousarray(cv2.resize(picture, (width, height))) for picture in sources.made(sources.moving)]
     with sources.sources(folder, ["on-demand", "every-frame"]) as loaded:
         frames = {id: _frame(cam, pool) for id, cam in loaded.sources.items()}
         ledger = folder / "decisions.db"

@@ -13,10 +13,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -67,9 +69,9 @@ def moving() -> Pictures:
     return [np.ascontiguousarray(cv2.resize(frame, SIZE, interpolation=cv2.INTER_CUBIC)) for frame in frames]
 
 
-def still(among: Pictures) -> Pictures:
+def still() -> Pictures:
     """One frame with a sensor's noise; in two of seven somebody-sized things stand before it."""
-    random = np.random.default_rng(20240502)
+    random, among = np.random.default_rng(20240502), moving()
     made = []
     for number in range(_POOL):
         noise = random.normal(0, 1.5, among[0].shape).astype(np.int16)
@@ -78,6 +80,12 @@ def still(among: Pictures) -> Pictures:
             frame[300:460, 400 + 60 * number : 480 + 60 * number] = among[4][300:460, 400:480]
         made.append(frame)
     return made
+
+
+def made(make: Callable[[], Pictures]) -> Pictures:
+    """The pictures, made in another process: what decoding and drawing needed is no memory of this one."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as apart:
+        return apart.submit(make).result()
 
 
 @contextmanager
@@ -154,7 +162,7 @@ def _never(_: object) -> None:
 
 def grow(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """The cost of each source for 1 to 40 of them, in turns; the median of the rounds stands."""
-    pool = moving()
+    pool = made(moving)
     rows: dict[int, list[dict[str, Any]]] = {number: [] for number in NUMBERS}
     with sources(folder, [arguments.detect] * MOST) as loaded:
         before_mb = rss_mb()
@@ -180,7 +188,7 @@ def grow(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 def fit(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """How many sources fit: of the most, less than one frame in a hundred is dropped or late."""
-    pool = moving()
+    pool = made(moving)
     numbers = [int(each) for each in arguments.numbers.split(",")]
     rows = []
     with sources(folder, [arguments.detect] * max(numbers)) as loaded:
@@ -195,13 +203,13 @@ def fit(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 def mixed(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """40 sources, 30 of them fixed with little motion and looked at where they change, ten moving."""
-    pools = [still(moving())] * FIXED + [moving()] * (MOST - FIXED)
+    pools = [made(still)] * FIXED + [made(moving)] * (MOST - FIXED)
     detect = [arguments.detect] * FIXED + ["every-frame"] * (MOST - FIXED)
     with sources(folder, detect) as loaded:
         deliver(loaded, pools, seconds=2.0, workers=arguments.workers)
         row = deliver(loaded, pools, seconds=arguments.seconds, workers=arguments.workers)
     print(_line(row))
-    frames_mb = 2 * sum(frame.nbytes for frame in pools[0]) / 1e6
+    frames_mb = sum(frame.nbytes for frame in [*pools[0], *pools[-1]]) / 1e6
     print(f"resident: {row['rss_mb']:.0f} MB, of it {frames_mb:.0f} MB pictures of the caller")
     return {"detect": arguments.detect, "row": row, "frames_mb": round(frames_mb, 1)}
 

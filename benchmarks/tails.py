@@ -235,7 +235,7 @@ def busy_scheduler(loaded: guard.Guard, pool: sources.Pictures, number: int) -> 
 
 def measure(loaded: guard.Guard, arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """All rows."""
-    pool = sources.moving()
+    pool = sources.made(sources.moving)
     pictures = itertools.cycle(pool)
     cam = loaded.source("cam-40")
     denied = cam.protect(_never, action="identify", service="azure_openai")
