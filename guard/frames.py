@@ -43,6 +43,8 @@ class Seen:
         index: the caller's frame number, None where it has none.
         arrived_ns: since when its age counts, of `time.monotonic_ns`.
         decisions: what was decided in this frame so far, oldest first.
+        stale_s: under ``detect = "on-change"``, how many seconds ago the detector looked at a whole picture; 0 where it
+            looked at this very one.
         timings: microseconds: ``hook`` for entering the frame, ``detect`` for the detector's run, ``decide`` for
             the last decision.
     """
@@ -51,6 +53,7 @@ class Seen:
         "_detected_ns",
         "_faces",
         "_fault",
+        "_glimpsed",
         "_lock",
         "_token",
         "arrived_ns",
@@ -62,6 +65,7 @@ class Seen:
         "outer",
         "snapshot",
         "source",
+        "stale_s",
         "timings",
     )
 
@@ -83,6 +87,8 @@ class Seen:
         self.outer: Seen | None = None
         self.finished = False
         self.arrived_ns = None if arrived_s is None else int(arrived_s * 1e9)
+        self.stale_s = 0.0
+        self._glimpsed: Faces | None = None
         self._faces: Faces | None = None
         self._fault: str | None = None
         self._lock = threading.Lock()
@@ -92,9 +98,15 @@ class Seen:
     def faces(self) -> Faces:
         """The faces in this frame: ``.boxes`` float32 N x 4 xyxy in source pixels, ``.scores`` float32 N.
 
-        Under ``detect = "on-demand"`` the first use runs the detector. Raises `GuardFault` where the detector failed or
-        the frame has ended: that is not "no faces".
+        Under ``detect = "on-demand"`` the first use runs the detector. Under ``"on-change"`` they are those of the
+        change-gated detector, up to `stale_s` old; `look` gives this very frame's. Raises `GuardFault` where the
+        detector failed or the frame has ended: that is not "no faces".
         """
+        found = self.known
+        return self.look() if found is None else found
+
+    def look(self) -> Faces:
+        """The faces in this very frame, whatever ``detect`` says. Raises `GuardFault` as `faces`."""
         found = self.detect()
         if found is None:
             raise GuardFault(
@@ -106,8 +118,8 @@ class Seen:
 
     @property
     def known(self) -> Faces | None:
-        """The faces if the detector has run for this frame, without running it."""
-        return self._faces
+        """The faces as far as they were looked for, without running the detector: of this very frame if it has run."""
+        return self._faces if self._faces is not None or self._fault is not None else self._glimpsed
 
     @property
     def fault(self) -> str | None:
@@ -128,11 +140,26 @@ class Seen:
                         self.source.watch.check(picture)
                     self._faces = self.source.find_faces(picture)
                 except GuardError as error:
-                    self._fault = str(error)  # the error itself would keep this frame alive, and be kept by it
-                    self.source.tally.unjudged(None)
-                    log.error("source %s: faces unknown: %s", self.source.id, error)
+                    self._fail(error)
+                self.stale_s = 0.0
                 self.timings["detect"] = (time.perf_counter_ns() - start) / 1000
         return self._faces
+
+    def _glimpse(self) -> None:
+        """Takes the faces of the change-gated detector: evidence and boxes, on which no verdict rests."""
+        if self._fault is not None:
+            return
+        start = time.perf_counter_ns()
+        try:
+            self._glimpsed, self.stale_s = self.source.gated.look(self.image, self.source.watch.now_s())
+        except GuardError as error:
+            self._fail(error)
+        self.timings["detect"] = (time.perf_counter_ns() - start) / 1000
+
+    def _fail(self, error: GuardError) -> None:
+        self._fault = str(error)  # the error itself would keep this frame alive, and be kept by it
+        self.source.tally.unjudged(None)
+        log.error("source %s: faces unknown: %s", self.source.id, error)
 
     def late(self, now_ns: int) -> str | None:
         """Why this frame can no longer be judged, None while it can. `now_ns` is of `time.monotonic_ns`."""
@@ -167,6 +194,8 @@ class Seen:
             self._fault = unfit
         if self.source.every_frame:
             self.detect()
+        elif self.source.on_change:
+            self._glimpse() if self.source.stands_still() else self.detect()
         self._token = _current.set(self)
         self.timings["hook"] = (time.perf_counter_ns() - start) / 1000
         return self

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from guard.frames import Seen
     from guard.guard import Guard
     from guard.policy import Column, Engine
+    from guard.vision.gating import ChangeGatedDetector
 
 __all__ = ["Source", "context_intent", "current_intent"]
 
@@ -40,6 +41,7 @@ _intent: ContextVar[tuple[Source, str] | None] = ContextVar("guard_intent", defa
 
 _Cell = tuple["Column", int, int, "Engine", Facts]
 _FOREVER_NS = 2**63 - 1
+_FIXED = frozenset({"fixed"})
 
 
 class Source:
@@ -64,6 +66,8 @@ class Source:
 
             attest(self.context, config.passport, guard.config.attestation)
         self.every_frame = config.detect == "every-frame"
+        self.on_change = config.detect == "on-change"
+        self.max_stale_s = config.max_stale_s
         self.min_face_px = config.min_face_px
         self.face_score = config.face_score
         self.max_age_s = config.max_age_s
@@ -83,6 +87,18 @@ class Source:
         from guard.context.watch import Watch  # with OpenCV: a source without frames does without
 
         return Watch(self.context, self.camera, self.max_age_s)
+
+    @functools.cached_property
+    def gated(self) -> ChangeGatedDetector:
+        """The detector that looks where its pictures changed; made with the first frame that may use it."""
+        from guard.vision.gating import ChangeGatedDetector
+
+        return ChangeGatedDetector(self.find_faces, min_face_px=self.min_face_px, max_stale_s=self.max_stale_s)
+
+    def stands_still(self) -> bool:
+        """Whether its camera is known to be fixed: declared so, attested where need be, and contradicted by nothing."""
+        facts = self.context.facts(None, self.guard.clock.now())
+        return facts.known("capture.mount") == _FIXED
 
     # ---- the hook
 

@@ -94,9 +94,13 @@ class Watch:
         if found is not None:
             raise GuardFault(found)
 
+    def now_s(self) -> float:
+        """The instant of the frame at hand: of the clip's time where it has one, else of the machine's clock."""
+        return time.monotonic() if self.clip_s is None else self.clip_s
+
     def leave(self, image: NDArray[Any]) -> None:
         """Takes a thumbnail of the frame where one is due. Never raises."""
-        now_s = time.monotonic() if self.clip_s is None else self.clip_s
+        now_s = self.now_s()
         if 0 < self._due_s - now_s <= SAMPLE_S:
             return
         if not self._lock.acquire(blocking=False):

@@ -89,7 +89,7 @@ class FrameFilter:
             (released,), _ = Call(self.source, (self.action,), self.service, (image,), {}).pass_through()
             if self.mode != "redact":
                 return released  # type: ignore[no-any-return]
-            faces = seen.faces
+            faces = seen.look()
             looked_at = image if seen.snapshot is None else seen.snapshot
             return self.source.guard.redact(looked_at, faces) if len(faces) else released
 
