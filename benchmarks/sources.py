@@ -108,7 +108,8 @@ def deliver(loaded: guard.Guard, pools: list[Pictures], *, seconds: float, worke
         search[source.id](seen.image)
 
     number = len(pools)
-    offers_us = []
+    offers_us: list[float] = []
+    behind_ms: list[float] = []
     with guard.Scheduler(loaded, handle, workers=workers) as scheduler:
         cpu_s, ready_s, start_s = time.process_time(), ready_without_core_s(), time.perf_counter()
         for turn in range(round(seconds * FPS)):
@@ -116,7 +117,8 @@ def deliver(loaded: guard.Guard, pools: list[Pictures], *, seconds: float, worke
                 due_s = start_s + (turn + place / number) / FPS
                 while (left_s := due_s - time.perf_counter()) > 0:
                     time.sleep(left_s)
-                image = pool[turn % len(pool)][:]  # an array of its own, as a decoder would make one
+                behind_ms.append(-1000 * left_s)
+                image = pool[(turn + place) % len(pool)][:]  # an array of its own, as a decoder would make one
                 before = time.perf_counter_ns()
                 scheduler.offer(f"cam-{place}", image)
                 offers_us.append((time.perf_counter_ns() - before) / 1000)
@@ -143,6 +145,7 @@ def deliver(loaded: guard.Guard, pools: list[Pictures], *, seconds: float, worke
             "p95": round(1000 * max(each.lag_p95_s or 0.0 for each in found), 1),
             "max": round(1000 * max(each.lag_max_s or 0.0 for each in found), 1),
         },
+        "handed_over_late_ms": {"p99": round(percentile(behind_ms, 99), 1), "max": round(max(behind_ms), 1)},
         "offer_us": {"p50": round(percentile(offers_us, 50), 1), "p999": round(percentile(offers_us, 99.9), 1)},
         "rss_mb": round(rss_mb(), 1),
     }
@@ -233,6 +236,7 @@ def _line(row: dict[str, Any]) -> str:
         f"rate {row['rate_per_s']['least']:.2f}-{row['rate_per_s']['most']:.2f}/s  "
         f"dropped {row['dropped']}/{row['offered']}  late {row['late']}  "
         f"lag p50 {row['lag_ms']['p50']:.1f} p95 {row['lag_ms']['p95']:.1f} max {row['lag_ms']['max']:.1f} ms  "
+        f"handed over up to {row['handed_over_late_ms']['max']:.0f} ms late  "
         f"offer p50 {row['offer_us']['p50']:.0f} p99.9 {row['offer_us']['p999']:.0f} us  rss {row['rss_mb']:.0f} MB"
     )
 

@@ -6,6 +6,7 @@ import asyncio
 import functools
 import inspect
 import time
+import zlib
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -93,7 +94,13 @@ class Source:
         """The detector that looks where its pictures changed; made with the first frame that may use it."""
         from guard.vision.gating import ChangeGatedDetector
 
-        return ChangeGatedDetector(self.find_faces, min_face_px=self.min_face_px, max_stale_s=self.max_stale_s)
+        share = zlib.crc32((self.id or "").encode()) / 2**32
+        return ChangeGatedDetector(
+            self.find_faces,
+            min_face_px=self.min_face_px,
+            max_stale_s=self.max_stale_s,
+            first_stale_s=share * self.max_stale_s,
+        )
 
     def stands_still(self) -> bool:
         """Whether its camera is known to be fixed: declared so, attested where need be, and contradicted by nothing."""

@@ -37,14 +37,25 @@ class ChangeGatedDetector:
         find: the detector: the faces of a picture, of any size.
         min_face_px: smallest face width that matters, in pixels.
         max_stale_s: seconds after which the whole picture is looked at again.
+        first_stale_s: the same for the first time, up to `max_stale_s`; None for `max_stale_s`. Where many feeds start
+            at once, one of its own for each keeps their looks at whole pictures apart from then on.
         hold_s: seconds for which a face that changed and is not found again stays in the answers, as `FaceMemory` has
             it.
     """
 
-    def __init__(self, find: Find, *, min_face_px: int, max_stale_s: float, hold_s: float = HOLD_S) -> None:
+    def __init__(
+        self,
+        find: Find,
+        *,
+        min_face_px: int,
+        max_stale_s: float,
+        first_stale_s: float | None = None,
+        hold_s: float = HOLD_S,
+    ) -> None:
         self._find = find
         self._min_face_px = min_face_px
         self._max_stale_s = max_stale_s
+        self._first_stale_s = max_stale_s if first_stale_s is None else min(first_stale_s, max_stale_s)
         self._hold_s = hold_s
         self._lock = threading.Lock()
         self._feed: _Feed | None = None
@@ -64,7 +75,7 @@ class ChangeGatedDetector:
         with self._lock:
             feed, self._feed = self._feed, None  # what breaks off leaves nothing behind
             if feed is None or feed.shape != image.shape:
-                feed = _Feed(image.shape, self._min_face_px, self._hold_s)
+                feed = _Feed(image.shape, self._min_face_px, self._first_stale_s, self._hold_s)
             try:
                 faces = feed.look(image, at_s, self._find, self._max_stale_s)
             except GuardError:
@@ -79,10 +90,11 @@ class ChangeGatedDetector:
 class _Feed:
     """What is known of a feed of one size."""
 
-    def __init__(self, shape: tuple[int, ...], min_face_px: int, hold_s: float) -> None:
+    def __init__(self, shape: tuple[int, ...], min_face_px: int, first_stale_s: float, hold_s: float) -> None:
         self.shape = shape
         self.size = (shape[1], shape[0])
         self.whole_s = float("-inf")
+        self._stale_s = first_stale_s
         self._min_face_px = min_face_px
         self._map = ChangeMap(self.size, min_face_px)
         self._memory = FaceMemory(self.size, hold_s=hold_s)
@@ -93,7 +105,9 @@ class _Feed:
     def look(self, image: npt.NDArray[Any], at_s: float, find: Find, max_stale_s: float) -> Faces:
         changed = self._map.take(image)
         before = self._faces
-        if before is None or at_s < self._at_s or not at_s - self.whole_s < max_stale_s:
+        if before is None or at_s < self._at_s or not at_s - self.whole_s < self._stale_s:
+            if before is not None:
+                self._stale_s = max_stale_s
             found = self._whole(image, at_s, find)
         elif changed.any():
             found = self._changed(image, at_s, find, changed, before)

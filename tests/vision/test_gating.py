@@ -163,3 +163,13 @@ def test_whatever_breaks_is_a_fault(look, spotter: Spotter):
 def test_it_says_how_old_its_answer_may_be(spotter: Spotter):
     gated = ChangeGatedDetector(spotter, min_face_px=32, max_stale_s=2.0)
     assert [gated.look(SCENE, at_s)[1] for at_s in (1.0, 2.5, 3.0)] == [0.0, 1.5, 0.0]
+
+
+def test_feeds_that_start_at_once_look_at_whole_pictures_at_instants_of_their_own(spotter):
+    gated = ChangeGatedDetector(spotter, min_face_px=32, max_stale_s=2.0, first_stale_s=0.5)
+    whole = []
+    for tenth in range(60):
+        gated.look(SCENE, tenth / 10)
+        if spotter.looked == "whole":
+            whole.append(tenth / 10)
+    assert whole == [0.0, 0.5, 2.5, 4.5]
