@@ -218,13 +218,19 @@ def mixed(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 
 def plot(grown: list[dict[str, Any]], path: Path) -> None:
-    """CPU time that all sources need together, over their number: a straight line where each costs the same."""
+    """How many cores the frames of all sources need, over their number, beside what the first row would lead to."""
+    curves = {}
+    for each in grown:
+        cores_of = [(row["sources"], row["sources"] * FPS * row["cpu_ms_per_frame"] / 1000) for row in each["rows"]]
+        number, one = cores_of[0]
+        curves[each["detect"]] = cores_of
+        curves[f"{each['detect']}, in proportion to one source"] = [(n, n / number * one) for n, _ in cores_of]
     plot_curves(
-        {each["detect"]: [(row["sources"], row["cores"]) for row in each["rows"]] for each in grown},
+        curves,
         path,
         title=f"CPU time by number of sources, 720p, {FPS:g} frames a second each",
         x="sources",
-        y="cores kept busy",
+        y="cores that looking at every frame takes",
     )
 
 

@@ -1,4 +1,4 @@
-"""`detect = "on-change"`: faces as evidence, up to a bound old; a call that hinges on them is judged on its very frame."""
+"""`detect = "on-change"`: faces as evidence, up to a bound old; a call that hinges on them looks at its very frame."""
 
 from __future__ import annotations
 
