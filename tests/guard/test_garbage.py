@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 import guard
 from guard.testing import FakeDetector
-from tests.conftest import OFFICE, SCENE
+from tests.conftest import OFFICE, POLICE, SCENE
 
 
 def collected_after(work: Callable[[], object]) -> int:
@@ -85,3 +86,21 @@ def test_a_frame_whose_faces_are_unknown_leaves_nothing(make_guard, error, caplo
 def test_a_verdict_leaves_nothing(make_guard):
     cam = make_guard().source()
     assert collected_after(lambda: cam.authorize("identify", "azure_openai")) == 0
+
+
+def test_a_turn_of_a_scheduler_leaves_nothing(make_guard):
+    over = threading.Semaphore(0)
+    g = make_guard(POLICE + "analyse_per_s = 1000\n")
+    search = g.source().protect(print, action="identify", service="azure_openai")
+
+    def handle(seen: Any, source: guard.Source) -> None:
+        over.release()
+        search(seen.image)
+
+    with guard.Scheduler(g, handle) as scheduler:
+
+        def turn() -> None:
+            scheduler.offer("bodycam", SCENE[:])
+            assert over.acquire(timeout=30)
+
+        assert collected_after(turn) == 0
