@@ -3,9 +3,9 @@
 Usage: python benchmarks/peers.py [NAME ...] [--also PYTHON ...] [--seconds 60] [--size 1920x1080] [--min-face-px 32]
        [--no-accuracy] [--out benchmarks/results]
 
-Each runs in a process of its own on one core, and they take turns frame by frame. `--also` names other interpreters, for
-peers that this one has not: another OpenCV, or packages that do not go together. What none of them has is reported as
-absent. `accuracy` needs ../shared/eval, YuNet-n ../shared/models; neither can be redistributed. A run for some names
+Each runs in a process of its own on one core, and they take turns frame by frame. `--also` names other interpreters,
+for peers that this one has not: another OpenCV, or packages that do not go together. What none of them has is reported
+as absent. Recall needs ../shared/eval, YuNet-n ../shared/models; neither can be redistributed. A run for some names
 keeps the results of the others.
 """
 
