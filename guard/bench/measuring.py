@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from guard.histogram import histogram
+
 __all__ = ["Row", "interleave", "percentile", "rss_mb"]
 
 
@@ -44,6 +46,7 @@ class Row:
             "faces": self.faces,
             "rss_mb": round(self.rss_mb, 1),
             "samples": len(self.samples_us),
+            "histogram": histogram(self.samples_us),
         }
 
 
