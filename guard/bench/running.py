@@ -191,7 +191,7 @@ def _never(_: object) -> None:
 
 
 def machine() -> dict[str, Any]:
-    """What a measurement was made on, as in `guard.bench/1`."""
+    """The processor and the versions that a measurement stands for."""
     model = ""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
