@@ -135,6 +135,9 @@ bench: .venv/.ready
 	.venv/bin/python benchmarks/gateway.py
 	.venv/bin/python benchmarks/detector.py
 	.venv/bin/python benchmarks/redaction.py --json benchmarks/results/redaction.json
+	.venv/bin/python benchmarks/sources.py grow
+	.venv/bin/python benchmarks/sources.py fit
+	.venv/bin/python benchmarks/tails.py
 
 clean:
 	rm -rf .venv .venv-* demo-out build dist .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from guard.guard import Guard, load
     from guard.integrations import install, uninstall, verify
     from guard.integrations.galleries import gallery
+    from guard.scheduling import Scheduler
     from guard.source import Source
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "LedgerError",
     "PolicyError",
     "Reason",
+    "Scheduler",
     "Source",
     "SourceError",
     "Verdict",
@@ -51,6 +53,7 @@ _LAZY = {
     "Facts": "guard.facts",
     "Guard": "guard.guard",
     "Reason": "guard.facts",
+    "Scheduler": "guard.scheduling",
     "Source": "guard.source",
     "Verdict": "guard.facts",
     "gallery": "guard.integrations.galleries",

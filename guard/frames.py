@@ -41,7 +41,10 @@ class Seen:
         image: the frame as it was handed in, H x W x 3 uint8 BGR (grey H x W and BGRA too); never changed.
         at: capture instant, None where unknown.
         index: the caller's frame number, None where it has none.
+        arrived_ns: since when its age counts, of `time.monotonic_ns`.
         decisions: what was decided in this frame so far, oldest first.
+        stale_s: under ``detect = "on-change"``, how many seconds ago the detector looked at a whole picture; 0 where it
+            looked at this very one.
         timings: microseconds: ``hook`` for entering the frame, ``detect`` for the detector's run, ``decide`` for
             the last decision.
     """
@@ -51,21 +54,30 @@ class Seen:
         "_detected_ns",
         "_faces",
         "_fault",
+        "_glimpsed",
         "_lock",
         "_token",
+        "arrived_ns",
         "at",
         "decisions",
-        "entered_ns",
         "finished",
         "image",
         "index",
         "outer",
         "snapshot",
         "source",
+        "stale_s",
         "timings",
     )
 
-    def __init__(self, source: Source, image: NDArray[np.uint8], at: datetime | None, index: int | None) -> None:
+    def __init__(
+        self,
+        source: Source,
+        image: NDArray[np.uint8],
+        at: datetime | None,
+        index: int | None,
+        arrived_s: float | None = None,
+    ) -> None:
         self.source = source
         self.image = image
         self.at = at
@@ -75,10 +87,12 @@ class Seen:
         self.snapshot: NDArray[np.uint8] | None = None
         self.outer: Seen | None = None
         self.finished = False
-        self.entered_ns = 0
+        self.arrived_ns = None if arrived_s is None else int(arrived_s * 1e9)
+        self.stale_s = 0.0
+        self._glimpsed: Faces | None = None
         self._faces: Faces | None = None
         self._covered: Faces | None = None
-        self._fault: GuardError | None = None
+        self._fault: str | None = None
         self._lock = threading.Lock()
         self._token: Token[Seen | None] | None = None
 
@@ -86,9 +100,15 @@ class Seen:
     def faces(self) -> Faces:
         """The faces in this frame: ``.boxes`` float32 N x 4 xyxy in source pixels, ``.scores`` float32 N.
 
-        Under ``detect = "on-demand"`` the first use runs the detector. Raises `GuardFault` where the detector failed or
-        the frame has ended: that is not "no faces".
+        Under ``detect = "on-demand"`` the first use runs the detector. Under ``"on-change"`` they are those of the
+        change-gated detector, up to `stale_s` old; `look` gives this very frame's. Raises `GuardFault` where the
+        detector failed or the frame has ended: that is not "no faces".
         """
+        found = self.known
+        return self.look() if found is None else found
+
+    def look(self) -> Faces:
+        """The faces in this very frame, whatever ``detect`` says. Raises `GuardFault` as `faces`."""
         found = self.detect()
         if found is None:
             raise GuardFault(
@@ -100,8 +120,8 @@ class Seen:
 
     @property
     def known(self) -> Faces | None:
-        """The faces if the detector has run for this frame, without running it."""
-        return self._faces
+        """The faces as far as they were looked for, without running the detector: of this very frame if it has run."""
+        return self._faces if self._faces is not None or self._fault is not None else self._glimpsed
 
     @property
     def covered(self) -> Faces | None:
@@ -122,7 +142,7 @@ class Seen:
     @property
     def fault(self) -> str | None:
         """Why this frame cannot be judged: the feed is not to be trusted, or the detector failed. None while it can."""
-        return None if self._fault is None else str(self._fault)
+        return self._fault
 
     def detect(self) -> Faces | None:
         """Runs the detector unless it has run; None where the faces are unknown, never an exception of the detector."""
@@ -140,15 +160,33 @@ class Seen:
                     if self.source.pixels_matter:
                         self._covered = self.source.remember(faces, picture, self.at)
                 except GuardError as error:
-                    self._fault = error
-                    self.source.tally.unjudged(None)
-                    log.error("source %s: faces unknown: %s", self.source.id, error)
+                    self._fail(error)
+                self.stale_s = 0.0
                 self.timings["detect"] = (time.perf_counter_ns() - start) / 1000
         return self._faces
 
+    def _glimpse(self) -> None:
+        """Takes the faces of the change-gated detector: evidence and boxes, on which no verdict rests."""
+        if self._fault is not None:
+            return
+        start = time.perf_counter_ns()
+        try:
+            self._glimpsed, self.stale_s = self.source.gated.look(self.image, self.source.watch.now_s())
+        except GuardError as error:
+            self._fail(error)
+        self.timings["detect"] = (time.perf_counter_ns() - start) / 1000
+
+    def _fail(self, error: GuardError) -> None:
+        self._fault = str(error)  # the error itself would keep this frame alive, and be kept by it
+        self.source.tally.unjudged(None)
+        log.error("source %s: faces unknown: %s", self.source.id, error)
+
     def late(self, now_ns: int) -> str | None:
         """Why this frame can no longer be judged, None while it can. `now_ns` is of `time.monotonic_ns`."""
-        age_s = (now_ns - self.entered_ns) / 1e9
+        arrived_ns = self.arrived_ns
+        if arrived_ns is None:
+            return None
+        age_s = (now_ns - arrived_ns) / 1e9
         if self.finished or age_s <= self.source.max_age_s:
             return None
         return f"the frame is {age_s:.2f} s old, older than max_age_s = {self.source.max_age_s:g}"
@@ -165,15 +203,19 @@ class Seen:
         if self._token is not None or self.finished:
             raise SourceError("a frame can be opened once", where=f"source {self.source.id}", mend="call frame() again")
         check_frame(self.image, self.source.id)
-        self.entered_ns = time.monotonic_ns()
+        now_ns = time.monotonic_ns()
+        if self.arrived_ns is None:
+            self.arrived_ns = now_ns
         self.outer = _current.get()
         _remember_origin(self.image, self.source)
         self.source.tally.opened(self.index)
-        unfit = self.source.watch.enter(self.image, self.at)
+        unfit = self.source.watch.enter(self.image, self.at) or self.late(now_ns)
         if unfit is not None:
-            self._fault = GuardFault(unfit)
+            self._fault = unfit
         if self.source.every_frame:
             self.detect()
+        elif self.source.on_change:
+            self._glimpse() if self.source.stands_still() else self.detect()
         self._token = _current.set(self)
         self.timings["hook"] = (time.perf_counter_ns() - start) / 1000
         return self

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import time
+import zlib
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from guard.guard import Guard
     from guard.policy import Column, Engine
     from guard.remembering import Remembering
+    from guard.vision.gating import ChangeGatedDetector
 
 __all__ = ["Source", "context_intent", "current_intent"]
 
@@ -41,6 +43,7 @@ _intent: ContextVar[tuple[Source, str] | None] = ContextVar("guard_intent", defa
 
 _Cell = tuple["Column", int, int, "Engine", Facts]
 _FOREVER_NS = 2**63 - 1
+_FIXED = frozenset({"fixed"})
 
 
 class Source:
@@ -65,10 +68,13 @@ class Source:
 
             attest(self.context, config.passport, guard.config.attestation)
         self.every_frame = config.detect == "every-frame"
+        self.on_change = config.detect == "on-change"
+        self.max_stale_s = config.max_stale_s
         self.min_face_px = config.min_face_px
         self.face_score = config.face_score
         self.max_age_s = config.max_age_s
         self.face_memory_s = config.face_memory_s
+        self.analyse_per_s = config.analyse_per_s
         self._seen: type[Seen] | None = None
         self.has_opened_a_frame = False
         self.pixels_matter = False
@@ -91,15 +97,42 @@ class Source:
 
         return Remembering(self.face_memory_s)
 
+    @functools.cached_property
+    def gated(self) -> ChangeGatedDetector:
+        """The detector that looks where its pictures changed; made with the first frame that may use it."""
+        from guard.vision.gating import ChangeGatedDetector
+
+        share = zlib.crc32((self.id or "").encode()) / 2**32
+        return ChangeGatedDetector(
+            self.find_faces,
+            min_face_px=self.min_face_px,
+            max_stale_s=self.max_stale_s,
+            first_stale_s=share * self.max_stale_s,
+        )
+
+    def stands_still(self) -> bool:
+        """Whether its camera is known to be fixed: declared so, attested where need be, and contradicted by nothing."""
+        facts = self.context.facts(None, self.guard.clock.now())
+        return facts.known("capture.mount") == _FIXED
+
     # ---- the hook
 
-    def frame(self, image: NDArray[Any], *, at: datetime | None = None, index: int | None = None) -> Seen:
+    def frame(
+        self,
+        image: NDArray[Any],
+        *,
+        at: datetime | None = None,
+        index: int | None = None,
+        arrived_s: float | None = None,
+    ) -> Seen:
         """The frame hook: `with cam.frame(image) as seen:`. Calls made inside are judged with this frame's faces.
 
         Args:
             image: H x W x 3 uint8, BGR, as OpenCV reads it; grey H x W and BGRA work too. It is never changed.
             at: capture instant with a zone; it goes into the record.
             index: the caller's frame number; it goes into the record.
+            arrived_s: when it arrived here, in seconds of `time.monotonic`, where it waited in a queue since: its age
+                counts from then. None for now.
 
         Entering raises `SourceError` where `image` cannot be a frame. A detector that fails does not raise here: the
         faces are unknown then, and calls in this frame are refused.
@@ -112,7 +145,7 @@ class Source:
             from guard.frames import Seen  # with numpy: `guard decide` has no frames and does without
 
             self._seen = Seen
-        return self._seen(self, image, at, index)
+        return self._seen(self, image, at, index, arrived_s)
 
     @contextmanager
     def intent(self, action: str) -> Iterator[None]:

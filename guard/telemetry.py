@@ -70,6 +70,7 @@ class Instruments:
     metric                        unit       attributes
     ============================  =========  ===========================================================
     ``guard.frames``              {frame}
+    ``guard.scheduled``           {frame}    ``guard.outcome``
     ``guard.decisions``           {call}     ``guard.verdict``, ``.action``, ``.service``, ``.enforced``
     ``guard.rules``               {call}     ``guard.rule``, ``guard.verdict``
     ``guard.identity.calls``      {call}     ``guard.outcome``, ``guard.action``
@@ -83,6 +84,9 @@ class Instruments:
         self.tracer = tracer
         self.listens = listens
         self.frames = Sum(meter, "guard.frames", "{frame}", "Frames that were opened.")
+        self.scheduled = Sum(
+            meter, "guard.scheduled", "{frame}", "Frames offered to a scheduler by what became of them."
+        )
         self.decisions = Sum(meter, "guard.decisions", "{call}", "Attempted calls by what was decided.")
         self.rules = Sum(meter, "guard.rules", "{call}", "Calls that a rule forbade.")
         self.identity = Sum(meter, "guard.identity.calls", "{call}", "Identity calls by what became of them.")
@@ -139,6 +143,10 @@ class Watch:
         with self.stage("hook", source, span="guard.frame"):
             yield
         _try(lambda: self._to.frames.add(1, self._named(source)))
+
+    def scheduled(self, source: str | None, outcome: str) -> None:
+        """A frame that was offered to a scheduler was ``analysed``, ``late`` or ``dropped``."""
+        _try(lambda: self._to.scheduled.add(1, {"guard.outcome": outcome, **self._named(source)}))
 
     @contextmanager
     def stage(self, name: str, source: str | None = None, *, span: str | None = None) -> Iterator[None]:

@@ -23,7 +23,7 @@ from guard.vision import Detector
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["run"]
+__all__ = ["machine", "run"]
 
 MIN_FACE_PX = 32
 FACE_SCORE = 0.5
@@ -95,7 +95,7 @@ def run(
     by_name = {row.name: row for row in rows}
     return {
         "schema": "guard.bench/1",
-        "machine": _machine(),
+        "machine": machine(),
         "size": list(size),
         "rows": [row.to_json() for row in rows],
         "ratios": ratios(by_name, _RATIOS),
@@ -190,7 +190,8 @@ def _never(_: object) -> None:
     raise RuntimeError("a forbidden call was released while it was measured")
 
 
-def _machine() -> dict[str, Any]:
+def machine() -> dict[str, Any]:
+    """The processor and the versions that a measurement stands for."""
     model = ""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from guard.config.attestation import KEYS as ATTESTATION
 from guard.config.attestation import read_attestation
@@ -27,11 +27,13 @@ from guard.policy import Settings
 
 __all__ = ["Config", "SourceConfig", "load_config"]
 
-Detect = Literal["every-frame", "on-demand"]
+Detect = Literal["every-frame", "on-demand", "on-change"]
+
+MAX_STALE_S = 2.0
 
 _FACT_GROUPS = ("operator", "place", "capture", "use", "gallery", "subject", "evidence")
-_DETECTION = ("detect", "min_face_px", "face_score", "max_age_s", "face_memory_s")
-_SOURCE_KEYS = ("id", *_DETECTION, "camera", "passport", *_FACT_GROUPS)
+_SETTINGS = ("detect", "max_stale_s", "min_face_px", "face_score", "max_age_s", "face_memory_s", "analyse_per_s")
+_SOURCE_KEYS = ("id", *_SETTINGS, "camera", "passport", *_FACT_GROUPS)
 _TABLES = {
     "policy": ("packs", "base", "extra", "mode", "bundle", "public_key", "near_real_time_s", *ATTESTATION),
     "ledger": ("path", "key", "checkpoint_seconds", "checkpoint_records"),
@@ -50,13 +52,15 @@ class SourceConfig:
     Attributes:
         id: its name in records and on the command line; None for the source of calls that have none.
         facts: what is declared of it; `use.at` is unknown here, the clock fills it in.
-        detect: ``every-frame`` or ``on-demand``.
+        detect: ``every-frame``, ``on-demand`` or ``on-change``.
         min_face_px: smallest face width that matters, in source pixels.
         face_score: detection threshold, 0 to 1.
         max_age_s: seconds after which a frame can no longer be judged.
         face_memory_s: seconds for which a face stays covered after it was last detected; 0 = no memory.
+        analyse_per_s: how many of its frames a second a `Scheduler` looks at, at most; under overload, its share.
         camera: what is said of the device: size and rate of its pictures, whether it pans, whether it is live.
         passport: the file in which somebody answers for its facts, None for none.
+        max_stale_s: under ``on-change``, seconds after which the whole picture is looked at again.
     """
 
     id: str | None
@@ -66,8 +70,10 @@ class SourceConfig:
     face_score: float
     max_age_s: float
     face_memory_s: float = FACE_MEMORY_S
+    analyse_per_s: float = 5.0
     camera: Camera = field(default_factory=Camera)
     passport: Path | None = None
+    max_stale_s: float = MAX_STALE_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,9 +204,11 @@ def _source(
     """One entry. `shared` are the facts read so far: sources that state the same share one object, read once."""
     known(entry, _SOURCE_KEYS, where)
     detect = entry.get("detect", "every-frame")
-    if detect not in ("every-frame", "on-demand"):
+    if detect not in get_args(Detect):
         raise ConfigError(
-            f"detect cannot be {detect!r}", where=f"{where}.detect", mend='write "every-frame" or "on-demand"'
+            f"detect cannot be {detect!r}",
+            where=f"{where}.detect",
+            mend='write "every-frame", "on-demand" or "on-change"',
         )
     groups = {group: entry[group] for group in _FACT_GROUPS if group in entry}
     own = groups.get("operator", {})
@@ -227,6 +235,8 @@ def _source(
         face_score=number(entry.get("face_score", 0.5), f"{where}.face_score", low=0.0, high=1.0),
         max_age_s=number(entry.get("max_age_s", 1.0), f"{where}.max_age_s", low=0.001, high=86_400.0),
         face_memory_s=number(entry.get("face_memory_s", FACE_MEMORY_S), f"{where}.face_memory_s", low=0.0, high=60.0),
+        analyse_per_s=number(entry.get("analyse_per_s", 5.0), f"{where}.analyse_per_s", low=0.001, high=1000.0),
+        max_stale_s=number(entry.get("max_stale_s", MAX_STALE_S), f"{where}.max_stale_s", low=0.1, high=60.0),
         passport=_path(entry, "passport", folder, where),
         camera=read_camera(entry.get("camera", {}), f"{where}.camera"),
     )

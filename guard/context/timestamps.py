@@ -36,8 +36,7 @@ class Timestamps:
 
     def take(self, at: datetime | None, clip_s: float | None) -> str | None:
         """Why the frame taken `at`, at `clip_s` of its clip, cannot be judged; None where it can."""
-        if self._fps is not None:
-            self._count(self._fps, time.monotonic() if clip_s is None else clip_s)
+        self.came(clip_s)
         if at is None:
             return self._pace
         last, self._last = self._last, at
@@ -55,6 +54,11 @@ class Timestamps:
             if now_s - self._stands_since_s >= _STANDS_STILL_S:
                 return f"the feed's time stamps have stood still for {now_s - self._stands_since_s:.0f} s"
         return self._pace
+
+    def came(self, clip_s: float | None) -> None:
+        """Counts a frame, at `clip_s` of its clip, for the pace of the feed."""
+        if self._fps is not None:
+            self._count(self._fps, time.monotonic() if clip_s is None else clip_s)
 
     def _count(self, declared: float, now_s: float) -> None:
         if not self._frames or now_s < self._since_s:

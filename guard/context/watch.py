@@ -84,15 +84,23 @@ class Watch:
             return f"the picture is {image.shape[1]} x {image.shape[0]}, and {size[0]} x {size[1]} are declared"
         return self._stamps.take(at, self.clip_s) or self.fault
 
+    def skipped(self) -> None:
+        """A frame came and is not looked at: it counts for the pace of the feed all the same."""
+        self._stamps.came(self.clip_s)
+
     def check(self, picture: NDArray[Any]) -> None:
         """Raises `GuardFault` where nothing can be seen in this very picture, on which a call hinges."""
         found = unfit(thumbnail(picture))
         if found is not None:
             raise GuardFault(found)
 
+    def now_s(self) -> float:
+        """The instant of the frame at hand: of the clip's time where it has one, else of the machine's clock."""
+        return time.monotonic() if self.clip_s is None else self.clip_s
+
     def leave(self, image: NDArray[Any]) -> None:
         """Takes a thumbnail of the frame where one is due. Never raises."""
-        now_s = time.monotonic() if self.clip_s is None else self.clip_s
+        now_s = self.now_s()
         if 0 < self._due_s - now_s <= SAMPLE_S:
             return
         if not self._lock.acquire(blocking=False):

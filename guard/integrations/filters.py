@@ -89,7 +89,8 @@ class FrameFilter:
             (released,), _ = Call(self.source, (self.action,), self.service, (image,), {}).pass_through()
             if self.mode != "redact":
                 return released  # type: ignore[no-any-return]
-            covered = seen.covered or seen.faces
+            faces = seen.look()
+            covered = seen.covered or faces
             looked_at = image if seen.snapshot is None else seen.snapshot
             return self.source.guard.redact(looked_at, covered) if len(covered) else released
 

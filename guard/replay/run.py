@@ -178,7 +178,7 @@ class _Run:
             except (Denied, GuardFault) as refused:
                 decision = refused.decision
             took_ns = time.perf_counter_ns() - start - (self._far.spent_ns - spent_before)
-            # Under "on-demand" the detector may run only now: after the watch has stopped.
+            # Unless every frame is detected anyway, the detector may run only now: after the watch has stopped.
             faces = _faces_of(seen)
         self.hook.add(took_ns / 1000)
         if "detect" in seen.timings:
@@ -328,9 +328,9 @@ class _Run:
 
 
 def _faces_of(seen: Any) -> Faces | None:
-    """The faces of a frame; None where the detector failed, which is not "no faces"."""
+    """The faces of this very frame; None where the detector failed, which is not "no faces"."""
     try:
-        faces: Faces = seen.faces
+        faces: Faces = seen.look()
     except GuardError:
         return None
     return faces

@@ -6,8 +6,6 @@ repetition that was encoded anew, damage smaller than a quarter of the picture, 
 
 from __future__ import annotations
 
-from collections import OrderedDict
-
 from guard._imports import native
 
 with native("numpy"):
@@ -84,7 +82,7 @@ class FeedIntegrity:
         self._frozen_s = frozen_s
         self._last: bytes | None = None
         self._since_s = 0.0
-        self._seen_at: OrderedDict[int, float] = OrderedDict()
+        self._seen = _Sightings()
         self._lags: list[tuple[float, float]] = []
         self._repeats: tuple[float, float] | None = None
 
@@ -99,10 +97,7 @@ class FeedIntegrity:
 
     def _repeated(self, key: int, at_s: float) -> str | None:
         """Pictures of earlier come again, in the same order and at the same pace: one by itself may be chance."""
-        before = self._seen_at.pop(key, None)
-        self._seen_at[key] = at_s
-        if len(self._seen_at) > _REMEMBERED:
-            self._seen_at.popitem(last=False)
+        before = self._seen.swap(key, at_s)
         lag_s = 0.0 if before is None else at_s - before
         if lag_s >= _SHORTEST_LOOP_S:
             self._lags.append((at_s, lag_s))
@@ -120,3 +115,22 @@ class FeedIntegrity:
             self._repeats = None
             return None
         return f"the feed repeats what it showed {every_s:.0f} s before"
+
+
+class _Sightings:
+    """When pictures were last seen: the latest `_REMEMBERED`, in a third of a megabyte a feed."""
+
+    def __init__(self) -> None:
+        self._keys = np.zeros(_REMEMBERED, np.int64)  # 0 where there is none
+        self._at_s = np.zeros(_REMEMBERED)
+        self._next = 0
+
+    def swap(self, key: int, at_s: float) -> float | None:
+        """When `key` was seen before, None where it was not or that is forgotten; from now on it is `at_s`."""
+        key = key or 1
+        known = np.flatnonzero(self._keys == key)
+        before = float(self._at_s[known[0]]) if len(known) else None
+        self._keys[known] = 0
+        self._keys[self._next], self._at_s[self._next] = key, at_s
+        self._next = (self._next + 1) % _REMEMBERED
+        return before

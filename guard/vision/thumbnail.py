@@ -12,7 +12,7 @@ with native("numpy"):
 with native("cv2"):
     import cv2
 
-__all__ = ["HEIGHT", "WIDTH", "Thumbnail", "thumbnail"]
+__all__ = ["HEIGHT", "WIDTH", "Thumbnail", "green", "thumbnail"]
 
 WIDTH, HEIGHT = 160, 90
 
@@ -24,6 +24,11 @@ _READ = 3
 1080p frame instead takes fourteen times as long."""
 
 
+def green(image: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The picture in grey, H x W: a view of its green channel, or of the only one."""
+    return image if image.ndim == 2 else image[:, :, min(1, image.shape[2] - 1)]
+
+
 def thumbnail(image: npt.NDArray[Any]) -> Thumbnail:
     """`HEIGHT` x `WIDTH` uint8 of a uint8 picture (H x W, or H x W x 1, 3 or 4), stretched to fill; a new array.
 
@@ -32,9 +37,7 @@ def thumbnail(image: npt.NDArray[Any]) -> Thumbnail:
     height, width = image.shape[:2]
     long, short = max(width, height), min(width, height)
     step = max(1, min(long // (WIDTH * _READ), short // (HEIGHT * _READ)))
-    plane = image[::step, ::step]
-    if plane.ndim == 3:
-        plane = plane[:, :, min(1, plane.shape[2] - 1)]
+    plane = green(image)[::step, ::step]
     if height > width:
         plane = plane.T
     small = cv2.resize(np.ascontiguousarray(plane), (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)

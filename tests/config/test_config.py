@@ -112,6 +112,7 @@ SOURCE = '[[source]]\nid = "a"\n'
         (SOURCE + SOURCE, "source[1].id", "rename"),
         (SOURCE + "mout = 'fixed'\n", "source[0].mout", "known are"),
         (SOURCE + "detect = 'never'\n", "source[0].detect", "every-frame"),
+        (SOURCE + "detect = 'on-change'\nmax_stale_s = 0.0\n", "source[0].max_stale_s", "0.1 to 60"),
         (SOURCE + "min_face_px = 0\n", "source[0].min_face_px", "whole number"),
         (SOURCE + "min_face_px = 2.5\n", "source[0].min_face_px", "whole number"),
         (SOURCE + "face_score = nan\n", "source[0].face_score", "0 to 1"),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -111,6 +113,27 @@ def test_frames_and_decisions_are_counted_by_verdict_and_rule(watched, told, pic
     for entry in g.ledger.entries:
         for rule in {reason.rule for reason in entry.decision.reasons}:
             assert rules[rule, entry.verdict] == 3
+
+
+def test_what_becomes_of_frames_that_were_offered_is_counted(watched, told, picture):
+    entered, go = threading.Semaphore(0), threading.Event()
+
+    def handle(seen, source) -> None:
+        entered.release()
+        assert go.wait(30)
+
+    with guard.Scheduler(watched(), handle) as scheduler:
+        scheduler.offer("bodycam", picture)
+        assert entered.acquire(timeout=30)
+        for _ in range(3):
+            scheduler.offer("bodycam", picture)
+        closing = threading.Thread(target=scheduler.close)
+        closing.start()
+        while scheduler.statistics()["bodycam"].waiting:
+            time.sleep(0.001)
+        go.set()
+        closing.join(30)
+    assert told.sums("guard.scheduled", "guard.outcome") == {("dropped",): 3, ("analysed",): 1}
 
 
 def test_identity_calls_are_executed_blocked_or_faulted(watched, told, picture):

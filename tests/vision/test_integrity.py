@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -119,3 +121,22 @@ def test_an_upright_picture_is_laid_on_its_side():
     small = thumbnail(picture)
     assert small[:, : WIDTH // 2].min() == 200
     assert small[:, WIDTH // 2 :].max() == 0
+
+
+def test_a_loop_of_an_hour_is_found_out_and_a_feed_keeps_less_than_a_megabyte():
+    picture = scene()
+
+    def show(watched: FeedIntegrity, number: int, at_s: float) -> str | None:
+        picture[0, :4] = np.frombuffer((number + 1).to_bytes(4, "big"), np.uint8)
+        return watched.see(picture, at_s)
+
+    tracemalloc.start()
+    try:
+        watched = FeedIntegrity()
+        for number in range(18_000):
+            assert show(watched, number, number / 5) is None
+        assert tracemalloc.get_traced_memory()[0] < 1_000_000
+    finally:
+        tracemalloc.stop()
+    assert show(watched, 0, 3600.0) is None
+    assert [show(watched, number, 3600 + number / 5) for number in range(1, 20)][-1] is not None
