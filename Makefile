@@ -82,9 +82,10 @@ test-all: test test-wheel test-opencv4 test-versions test-hunt test-kill test-en
 test-hunt: .venv/.ready
 	GUARD_EXAMPLES=10 .venv/bin/python -m pytest -q tests/policy/test_second_opinion.py
 
-# A process that records is killed a few hundred times, at any instant, all on one ledger.
+# A process that records is killed a few hundred times, at any instant, all on one ledger; then a sweep, on one folder.
 test-kill: .venv/.ready
 	GUARD_KILLS=300 .venv/bin/python -m pytest -q tests/ledger/test_kill.py
+	GUARD_KILLS=40 .venv/bin/python -m pytest -q tests/sweep/test_pool.py
 
 # The gateway behind the real Envoy, with real clients.
 test-envoy: .venv/.ready
