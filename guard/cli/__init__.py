@@ -29,7 +29,7 @@ _COMMANDS = {
     "bench": ("guard.cli.bench", "bench", "Measure what the guard costs per frame on this machine."),
     "gateway": ("guard.cli.gateway", "gateway", "Guard calls from beside a pipeline: a proxy, and Envoy's check."),
     "ledger": ("guard.cli.ledger", "ledger_app", "Look into the record."),
-    "models": ("guard.cli.models", "models", "List the detector files."),
+    "models": ("guard.cli.models", "models_app", "List the detector files; measure them on your footage."),
     "doctor": ("guard.cli.doctor", "doctor", "Say what is installed and whether it works."),
 }
 
