@@ -37,6 +37,9 @@ def sweep(
     redact: Annotated[bool, typer.Option("--redact", help="Also write a copy of each clip with faces hidden.")] = False,
     out: Annotated[Path, typer.Option(help="Folder for everything that is written.")] = Path("guard-sweep"),
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; one a core unless told.")] = None,
+    ray: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="On this Ray cluster; `local` starts one of --workers cores.")
+    ] = None,
     at: At = None,
     verify: Annotated[bool, typer.Option("--verify", help="Check what lies in --out, and decide nothing.")] = False,
     public_key: Annotated[
@@ -54,7 +57,12 @@ def sweep(
     # What fails on every frame is told once, by the summary.
     logging.getLogger("guard").addHandler(logging.NullHandler())
     with _progress(paths, order) as progress, Stop().listening() as stop:
-        summary = run_sweep(paths, order, workers=workers, progress=progress, stop=stop)
+        if ray is None:
+            summary = run_sweep(paths, order, workers=workers, progress=progress, stop=stop)
+        else:
+            from guard.sweep.ray import sweep as sweep_on_ray
+
+            summary = sweep_on_ray(paths, order, address=ray, workers=workers, progress=progress, stop=stop)
     if json:
         print_json(summary.to_json())
     else:
