@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sqlite3
 import stat
 from collections.abc import Callable
 from contextlib import closing
@@ -108,13 +109,15 @@ class Worker:
             return Outcome(path, "there", id, None, stamp, content)
         except SourceError as error:
             return Outcome(path, "broken", reason=" ".join(str(error).split()))
-        except (GuardError, OSError) as error:
+        except (GuardError, OSError, sqlite3.Error) as error:
             return Outcome(path, "failed", reason=" ".join(str(error).split()))
+        except Exception as error:  # noqa: BLE001 - a defect of ours or of a decoder, met in this file
+            what = " ".join(f"unexpected {type(error).__name__}: {error}".split())
+            return Outcome(path, "broken", reason=what)
 
     def _unit_of(self, path: Path, content: str) -> str:
         """A seal binds what a clip is judged by, so it belongs to what a unit is named by."""
-        sidecar = sidecar_of(path)
-        seal = content_of(sidecar, Stop()) if sidecar.exists() else "unsealed"
+        seal = _seal_of(path)
         return hashlib.sha256(f"guard.sweep-unit/1\n{content}\n{seal}\n{self.order.settings}".encode()).hexdigest()
 
     def _make(
@@ -209,6 +212,16 @@ def content_of(path: Path, stop: Stop) -> str:
     except OSError as error:
         raise SourceError("the clip cannot be read", where=str(path), mend=error.strerror) from None
     return digest.hexdigest()
+
+
+def _seal_of(path: Path) -> str:
+    """SHA-256 of a clip's sidecar. One that cannot be read binds too: the clip's facts are unknown then."""
+    try:
+        return hashlib.sha256(sidecar_of(path).read_bytes()).hexdigest()
+    except FileNotFoundError:
+        return "unsealed"
+    except OSError as error:
+        return f"unreadable: {error.errno}"
 
 
 def shown(path: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -55,8 +56,7 @@ def test_an_unchanged_file_is_not_even_read_again(tmp_path: Path, swept: Sweep, 
     monkeypatch.setattr("guard.sweep.unit.content_of", None)
     assert swept(tmp_path / "in").files["units"] == 1
     os.utime(clip)
-    with pytest.raises(TypeError):
-        swept(tmp_path / "in")
+    assert swept(tmp_path / "in").files["broken"] == 1
 
 
 def test_without_its_state_a_sweep_finds_what_is_done(tmp_path: Path, swept: Sweep):
@@ -127,6 +127,12 @@ def test_a_broken_file_is_listed_and_stops_nothing(tmp_path: Path, swept: Sweep)
     assert "cannot be read" in reasons["c.mp4"]
     assert "no such file or folder" in reasons["absent"]
     assert all("\n" not in reason for reason in reasons.values())
+
+
+def test_a_name_so_long_that_it_can_have_no_seal_stops_nothing(tmp_path: Path, swept: Sweep):
+    write_clip(tmp_path / f"{'x' * 250}.mp4")
+    found = swept(tmp_path)
+    assert found.files == {"found": 1, "broken": 0, "units": 1, "made": 1}
 
 
 def test_a_broken_file_is_tried_again(tmp_path: Path, swept: Sweep):
@@ -214,6 +220,29 @@ def test_records_that_are_not_complete_do_not_count(tmp_path: Path, swept: Sweep
     with pytest.raises(GuardError, match="5 of 6 calls were recorded"):
         swept(tmp_path / "in")
     assert ledgers(tmp_path / "out") == []
+
+
+@pytest.mark.parametrize("error", [OSError(28, "no room"), sqlite3.OperationalError("disk is full")])
+def test_a_disk_that_fails_ends_the_sweep_and_marks_no_clip_as_broken(
+    tmp_path: Path, swept: Sweep, monkeypatch: pytest.MonkeyPatch, error: Exception
+):
+    archive(tmp_path / "in", 2)
+
+    def full(*arguments: object) -> None:
+        raise error
+
+    monkeypatch.setattr("guard.sweep.unit.verify", full)
+    with pytest.raises(GuardError, match="the sweep ended early"):
+        swept(tmp_path / "in")
+    assert (tmp_path / "out/index.jsonl").read_text() == ""
+
+
+def test_a_defect_that_a_file_brings_out_stops_nothing(tmp_path: Path, swept: Sweep, monkeypatch: pytest.MonkeyPatch):
+    archive(tmp_path / "in", 1)
+    monkeypatch.setattr("guard.sweep.unit.decide_clip", None)
+    found = swept(tmp_path / "in")
+    assert found.files["broken"] == 1
+    assert found.broken[0][1].startswith("unexpected TypeError:")
 
 
 def test_of_two_attempts_at_one_unit_the_first_stands(tmp_path: Path, make_order: MakeOrder):
