@@ -13,7 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Counts", "interval"]
+__all__ = ["FEWEST", "Counts", "interval"]
+
+FEWEST = 5
+"""Stretches without which no interval is given."""
 
 _RESAMPLES = 1000
 _LEVEL = (2.5, 97.5)
@@ -59,11 +62,11 @@ class Counts:
 
 
 def interval(stretches: Sequence[Counts], value: Callable[[Counts], float | None]) -> tuple[float, float] | None:
-    """The middle 95 % of a value over resampled footage; None with fewer than five stretches.
+    """The middle 95 % of a value over resampled footage; None with fewer than `FEWEST` stretches.
 
     A face stays for many frames, so not frames are drawn anew but `stretches` of them (Efron: Bootstrap methods, 1979).
     """
-    if len(stretches) < 5:
+    if len(stretches) < FEWEST:
         return None
     random = np.random.default_rng(20260501)
     table = np.array([(each.both, each.first, each.second, each.frames) for each in stretches])

@@ -99,6 +99,8 @@ def _progress() -> Iterator[Callable[[int, int], None] | None]:
 
 
 def _show(found: Calibration) -> None:
+    from guard.calibration.estimating import FEWEST
+
     looked = f"{found.frames:,} frames of {found.clips:,} clips"
     print(f"{looked}, faces of {found.smallest_px:g} px and more, beside {found.second}")
     print(f"now       {_said(found.current)}")
@@ -108,6 +110,8 @@ def _show(found: Calibration) -> None:
         print(f"          {_said(best)}")
     else:
         print(f"proposed  {_said(found.proposed)}")
+    if len(found.current.stretches) < FEWEST:
+        print("too little footage to say how sure that is: give more of it")
     if found.sheet is not None:
         print(f"look at the disagreements: {found.sheet}")
 

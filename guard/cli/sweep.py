@@ -116,8 +116,11 @@ def _progress(paths: list[Path], order: Order) -> Iterator[Callable[[Path, float
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
     with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("counting", total=None)
-        sizes = [_size(clip) for clip in clips(paths, leave_out=order.out) if not isinstance(clip, GuardError)]
-        bar.update(task, total=sum(sizes), description=f"{len(sizes):,} clips")
+        found = total = 0
+        for clip in clips(paths, leave_out=order.out):
+            if not isinstance(clip, GuardError):
+                found, total = found + 1, total + _size(clip)
+        bar.update(task, total=total, description=f"{found:,} clips")
         working: dict[Path, float] = {}
         done = 0.0
 

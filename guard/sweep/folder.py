@@ -87,8 +87,8 @@ class Folder:
         """
         with open(part / _UNIT, "w", encoding="utf-8") as file:
             json.dump(unit, file, ensure_ascii=False, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
+        for made in part.iterdir():
+            _sync(made)
         _sync(part)
         target = self.unit(id)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -113,8 +113,9 @@ class Folder:
                 shutil.rmtree(left)
 
 
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    """Waits until a file, or a folder's list of names, is on disk."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

@@ -188,6 +188,7 @@ def test_the_command_says_what_is_missed_and_what_would_be_better(tmp_path: Path
     assert (status, err) == (0, "")
     assert "now       min_face_px = 32, face_score = 0.5: recall 0.500" in out
     assert "proposed  min_face_px = 24, face_score = 0.4: recall 1.000" in out
+    assert "too little footage" in out
     assert Path("calibration.png").exists()
     status, out, _ = command("clip.mp4", "--target", "0.4", "--json")
     found = json.loads(out)
