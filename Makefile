@@ -16,7 +16,7 @@ COVERAGE ?= 100
 PYTEST = python -m pytest -q -n 2 --dist loadfile
 DEMO = .venv-demo/bin/guard
 
-.PHONY: help demo test test-all test-wheel test-versions test-opencv4 test-hunt test-kill test-envoy test-browser test-matrix smoke-opencv4 lint format types bench clean
+.PHONY: help demo test test-all test-wheel test-versions test-opencv4 test-hunt test-kill test-ray test-calibrate test-envoy test-browser test-matrix smoke-opencv4 lint format types bench clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -76,15 +76,26 @@ format: .venv/.ready
 types: .venv/.ready
 	.venv/bin/mypy
 
-test-all: test test-wheel test-opencv4 test-versions test-hunt test-kill test-envoy test-browser test-matrix
+test-all: test test-wheel test-opencv4 test-versions test-hunt test-kill test-ray test-calibrate test-envoy test-browser test-matrix
 
 # The second opinion on ten times as many calls as in `make test`.
 test-hunt: .venv/.ready
 	GUARD_EXAMPLES=10 .venv/bin/python -m pytest -q tests/policy/test_second_opinion.py
 
-# A process that records is killed a few hundred times, at any instant, all on one ledger.
+# A process that records is killed a few hundred times, at any instant, all on one ledger; then a sweep, on one folder.
 test-kill: .venv/.ready
 	GUARD_KILLS=300 .venv/bin/python -m pytest -q tests/ledger/test_kill.py
+	GUARD_KILLS=40 .venv/bin/python -m pytest -q tests/sweep/test_pool.py
+
+# A sweep on a local Ray, its processes killed meanwhile.
+test-ray: .venv/.ready
+	.venv/bin/python $(PIP_INSTALL) -e '.[ray]'
+	.venv/bin/python -m pytest -q -m ray tests/sweep
+
+# The second detector of `guard models calibrate`.
+test-calibrate: .venv/.ready
+	.venv/bin/python $(PIP_INSTALL) -e '.[calibrate]'
+	.venv/bin/python -m pytest -q tests/calibration tests/docs -k "calibrat"
 
 # The gateway behind the real Envoy, with real clients.
 test-envoy: .venv/.ready

@@ -248,17 +248,29 @@ def load(
     if detector is None:
         detector = _shipped_detector(only_checked=isinstance(ledger, NullLedger))
     if ledger is None or isinstance(ledger, (str, Path)):
-        file = ledger or config.ledger or config.path.parent / "decisions.db"
-        ledger = Ledger(
-            file,
-            key=config.ledger_key,
-            checkpoint_records=config.checkpoint_records,
-            checkpoint_seconds=config.checkpoint_seconds,
-        )
+        ledger = open_ledger(config, Path(ledger or config.ledger or config.path.parent / "decisions.db"))
+    if not isinstance(ledger, NullLedger):
+        _say_mode(engine, config)
+    return assemble(config, engine, ledger, at=at, detector=detector, packs=packs, clock=clock)
+
+
+def assemble(
+    config: Config,
+    engine: Engine,
+    ledger: Sink,
+    *,
+    at: datetime | None = None,
+    detector: Detector | None = None,
+    packs: Sequence[str | Path] | None = None,
+    clock: Callable[[], int] = time.time_ns,
+) -> Guard:
+    """A guard of parts that are loaded already: `load` without reading a file. Arguments as there.
+
+    Several guards may share `config`, `engine` and `detector`: their sources know nothing of each other.
+    """
     ledger.describe(engine.digest, engine.statement())
     told = None
     if not isinstance(ledger, NullLedger):
-        _say_mode(engine, config)
         told = watch(sources=config.label_sources)
         if told is not None:
             told.keep_an_eye_on(ledger)
@@ -269,6 +281,19 @@ def load(
         global _latest
         _latest = loaded
     return loaded
+
+
+def open_ledger(config: Config, path: Path, *, key: Path | None = None) -> Ledger:
+    """The ledger in the file `path`, signed and sealed as `[ledger]` says, with `key` instead of the key it names.
+
+    Raises `LedgerError` where it cannot be written.
+    """
+    return Ledger(
+        path,
+        key=key or config.ledger_key,
+        checkpoint_records=config.checkpoint_records,
+        checkpoint_seconds=config.checkpoint_seconds,
+    )
 
 
 def latest() -> Guard | None:

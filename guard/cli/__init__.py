@@ -22,6 +22,7 @@ _COMMANDS = {
     "redact": ("guard.cli.redact", "redact", "Copy clips with every face hidden."),
     "replay": ("guard.cli.replay", "replay", "Run a clip, folder, camera or stream through the guard."),
     "report": ("guard.cli.report", "report", "Write the report of a replay again, from its record."),
+    "sweep": ("guard.cli.sweep", "sweep", "Decide, record and redact whole archives, resumable."),
     "decide": ("guard.cli.decide", "decide", "Decide one call and explain the decision."),
     "policy": ("guard.cli.policy", "policy_app", "List, show, check and test policy packs."),
     "source": ("guard.cli.source", "source_app", "Compare what a source says of itself with what can be seen."),
@@ -29,7 +30,7 @@ _COMMANDS = {
     "bench": ("guard.cli.bench", "bench", "Measure what the guard costs per frame on this machine."),
     "gateway": ("guard.cli.gateway", "gateway", "Guard calls from beside a pipeline: a proxy, and Envoy's check."),
     "ledger": ("guard.cli.ledger", "ledger_app", "Look into the record."),
-    "models": ("guard.cli.models", "models", "List the detector files."),
+    "models": ("guard.cli.models", "models_app", "List the detector files; measure them on your footage."),
     "doctor": ("guard.cli.doctor", "doctor", "Say what is installed and whether it works."),
 }
 

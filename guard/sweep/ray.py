@@ -1,0 +1,151 @@
+"""A sweep on a Ray cluster, through Ray Data: paths go in, one small row for each comes out.
+
+Frames never enter the object store: a task opens its file itself, and its records go to the folder of the sweep. So
+every node has to see the same paths, of the files and of the folder, and the key of the ledgers. A task that dies with
+its node is run again by Ray; since units are idempotent, that changes nothing in the records.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from guard._imports import native
+from guard.errors import GuardError
+from guard.sweep.pool import Task
+from guard.sweep.running import Progress
+from guard.sweep.running import sweep as run_sweep
+from guard.sweep.unit import Outcome, Worker
+
+if TYPE_CHECKING:
+    from guard.replay.stopping import Stop
+    from guard.sweep.order import Order
+    from guard.sweep.summary import Summary
+
+__all__ = ["connected", "run_on_ray", "sweep"]
+
+LOCAL = "local"
+_AT_A_TIME = 10_000
+"""Paths that are handed to Ray at once: what the first process holds in memory does not grow with the archive."""
+
+_RETRIES = 3
+"""How often a task is run again whose process died; left to itself Ray Data never gives one up."""
+
+
+def sweep(
+    paths: Iterable[Path],
+    order: Order,
+    *,
+    address: str = LOCAL,
+    workers: int | None = None,
+    progress: Progress | None = None,
+    stop: Stop | None = None,
+) -> Summary:
+    """As `guard.sweep.sweep`, on the Ray cluster at `address`; ``local`` starts one here, of `workers` cores.
+
+    Where the process is connected to a cluster already, that one is used. Raises `MissingDependency` where Ray is not
+    installed, and `GuardError` where the cluster does not answer.
+    """
+    with connected(address, workers):
+        return run_sweep(paths, order, execute=run_on_ray, progress=progress, stop=stop)
+
+
+@contextmanager
+def connected(address: str = LOCAL, workers: int | None = None) -> Iterator[None]:
+    """Inside, this process is connected to a cluster. One that was started here listens on loopback alone, unless Ray
+    was imported before, and tells nobody that it is used.
+    """
+    if address == LOCAL:
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # on any system: no address but loopback
+    with native("ray", extra="ray"):
+        import ray
+        import ray.data
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    if ray.is_initialized():
+        yield
+        return
+    here = {"num_cpus": workers, "include_dashboard": False} if address == LOCAL else {}
+    try:
+        ray.init(address, logging_level=logging.ERROR, log_to_driver=False, **here)
+    except (ConnectionError, ImportError, RuntimeError, ValueError) as error:
+        what = f"the Ray cluster does not answer: {' '.join(str(error).split())[:200]}"
+        raise GuardError(what, where=address, mend="start it with `ray start`, or name `local`") from None
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def run_on_ray(
+    tasks: Iterator[Task], order: Order, *, stop: Stop, progress: Progress | None = None
+) -> Iterator[Outcome]:
+    """Gives what came of each task, see `guard.sweep.running.Execute`; the process is connected to a cluster."""
+    while not stop.asked and (some := list(islice(tasks, _AT_A_TIME))):
+        yield from _mapped(some, order, stop)
+
+
+def _mapped(tasks: list[Task], order: Order, stop: Stop) -> Iterator[Outcome]:
+    import ray.data
+
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    # A file of which every process dies must not end the sweep: its rows do not come back, and it counts as broken.
+    context.max_errored_blocks = -1
+    # Bytes, since a path need not be text; JSON, since it is none of Ray's business.
+    items = [{"path": os.fsencode(task.path), "known": json.dumps(task.known)} for task in tasks]
+    # One task a file: a lost process costs one file's work.
+    blocks = ray.data.from_items(items, override_num_blocks=len(items))
+    rows = blocks.map(_take, fn_args=(order,), num_cpus=1, max_retries=_RETRIES)
+    waiting = {os.fsencode(task.path): task for task in tasks}
+    for row in _until_asked(rows.iter_rows(), stop):
+        yield _outcome(waiting.pop(row["path"]).path, row["outcome"])
+    if stop.asked:
+        return
+    for task in waiting.values():
+        yield Outcome(task.path, "broken", reason=f"the process that read it died {_RETRIES + 1} times")
+
+
+def _until_asked(rows: Iterable[dict[str, Any]], stop: Stop) -> Iterator[dict[str, Any]]:
+    """The rows, until somebody asks to stop: at once, also while none comes."""
+    coming = iter(rows)
+    while not stop.asked:
+        try:
+            with stop.waiting():
+                row = next(coming, None)
+        except KeyboardInterrupt:
+            stop.asked = True
+            return
+        if row is None:
+            return
+        yield row
+
+
+def _take(row: dict[str, Any], order: Order) -> dict[str, Any]:
+    """One unit, in a process of the cluster."""
+    path, known = Path(os.fsdecode(row["path"])), json.loads(row["known"])
+    try:
+        outcome = _worker(order).take(path, known and (tuple(known[0]), known[1]))
+    except GuardError as error:
+        outcome = Outcome(path, "failed", reason=" ".join(str(error).split()))
+    said = [outcome.status, outcome.unit, outcome.reason, outcome.stamp, outcome.content]
+    return {"path": row["path"], "outcome": json.dumps(said)}
+
+
+def _outcome(path: Path, said: str) -> Outcome:
+    status, unit, reason, stamp, content = json.loads(said)
+    return Outcome(path, status, unit, reason, None if stamp is None else tuple(stamp), content)
+
+
+@lru_cache(maxsize=1)
+def _worker(order: Order) -> Worker:
+    """Loaded once for the process, which Ray uses for many files."""
+    logging.getLogger("guard").addHandler(logging.NullHandler())
+    return Worker(order)
