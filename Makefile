@@ -134,6 +134,10 @@ bench: .venv/.ready
 	.venv/bin/python benchmarks/integrations.py
 	.venv/bin/python benchmarks/gateway.py
 	.venv/bin/python benchmarks/detector.py
+	.venv/bin/python benchmarks/skipping.py
+	.venv/bin/python benchmarks/operating_point.py
+	.venv/bin/python benchmarks/peers.py
+	.venv/bin/python benchmarks/variants.py
 
 clean:
 	rm -rf .venv .venv-* demo-out build dist .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis

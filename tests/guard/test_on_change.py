@@ -1,4 +1,4 @@
-"""`detect = "on-change"`: faces as evidence, up to a bound old; a call that hinges on them is judged on its very frame."""
+"""`detect = "on-change"`: faces as evidence, up to a bound old; a call that hinges on faces is judged on its own."""
 
 from __future__ import annotations
 
