@@ -149,6 +149,10 @@ bench: .venv/.ready
 	.venv/bin/python benchmarks/sources.py grow
 	.venv/bin/python benchmarks/sources.py fit
 	.venv/bin/python benchmarks/tails.py
+	.venv/bin/python benchmarks/skipping.py
+	.venv/bin/python benchmarks/operating_point.py
+	.venv/bin/python benchmarks/peers.py
+	.venv/bin/python benchmarks/variants.py
 
 clean:
 	rm -rf .venv .venv-* demo-out build dist .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -2,8 +2,8 @@
 
 Usage: python benchmarks/variants.py [graph] [resize] [--seconds 40] [--out benchmarks/results]
 
-Variants take turns in one run; ratios are medians turn by turn. Their outputs are compared with those of the file as it
-is. Needs the package onnx.
+Variants take turns in one run. Times are those of the processor, of one thread, ratios medians turn by turn. Outputs
+are compared with those of the file as it is. Needs the package onnx.
 """
 
 from __future__ import annotations
@@ -62,9 +62,9 @@ def race(works: dict[str, Work], seconds: float) -> list[dict[str, Any]]:
     end = time.perf_counter() + seconds
     while time.perf_counter() < end or len(times[names[0]]) < 5:
         for name in shuffled.sample(names, len(names)):
-            start = time.perf_counter_ns()
+            start = time.thread_time_ns()
             works[name]()
-            times[name].append((time.perf_counter_ns() - start) / 1000)
+            times[name].append((time.thread_time_ns() - start) / 1000)
     print(f"| {names[0]} and others | p50 us | ratio |\n|---|---|---|")
     rows = []
     for name in names:

@@ -169,7 +169,7 @@ def _scaled(find_faces: Finder, min_face_px: int) -> Finder:
             picture, (scaling.used_width, scaling.used_height), interpolation=_interpolation(min_face_px)
         )
         across, down = scaling.factors
-        return find_faces(np.asarray(small, np.uint8)) * np.array([across, down, across, down, 1.0])
+        return np.asarray(find_faces(np.asarray(small, np.uint8)) * np.array([across, down, across, down, 1.0]))
 
     return scaled
 
@@ -187,7 +187,7 @@ def _corners(rows: NDArray[np.float64]) -> NDArray[np.float64]:
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
     """Sessions of ONNX Runtime made inside have one thread, whoever makes them."""
-    ort = import_module("onnxruntime")
+    ort: Any = import_module("onnxruntime")
     made, options = ort.InferenceSession, ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
 

@@ -61,6 +61,7 @@ _RATIOS = {
     "release-commit / fsync": ("release-commit", "fsync"),
     "opencv-FaceDetectorYN / bare-detector": ("opencv-FaceDetectorYN", "bare-detector"),
     "yuface-native / bare-detector": ("yuface-native", "bare-detector"),
+    "CenterFace / bare-detector": ("CenterFace", "bare-detector"),
 }
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from guard.bench import peers
 from guard.bench.measuring import Row, interleave, percentile, ratios
 from guard.cli import main
 
@@ -56,3 +58,17 @@ def test_the_table_and_the_plot(capsys, tmp_path: Path):
     assert main(["bench", "--size", "160x120", "--seconds", "0.1", "--plot", str(plot)]) == 0
     assert "hook-on-demand" in capsys.readouterr().out
     assert plot.read_bytes()[:4] == b"\x89PNG"
+
+
+@pytest.mark.parametrize("name", [*peers.PEERS, "guard"])
+def test_a_peer_finds_the_portrait_in_pixels_of_the_picture(name: str):
+    data = pytest.importorskip("skimage.data")
+    try:
+        find_faces = {"guard": peers.ours, **peers.PEERS}[name](32, 0.5)
+    except (ImportError, AttributeError):
+        pytest.skip(f"{name} is not installed")
+    x1, y1, x2, y2, score = find_faces(np.ascontiguousarray(data.astronaut()[:, :, ::-1]))[0]
+    assert score > 0
+    assert abs((x1 + x2) / 2 - 223) < 20
+    assert abs((y1 + y2) / 2 - 120) < 25
+    assert 60 < x2 - x1 < 130
