@@ -21,6 +21,7 @@ _COMMANDS = {
     "init": ("guard.cli.init", "init", "Write a first guard.toml from a few questions or flags."),
     "redact": ("guard.cli.redact", "redact", "Copy clips with every face hidden."),
     "replay": ("guard.cli.replay", "replay", "Run a clip, folder, camera or stream through the guard."),
+    "watch": ("guard.cli.watch", "watch", "Show live feeds and their verdicts on a page of this machine."),
     "decide": ("guard.cli.decide", "decide", "Decide one call and explain the decision."),
     "policy": ("guard.cli.policy", "policy_app", "List, show, check and test policy packs."),
     "source": ("guard.cli.source", "source_app", "Compare what a source says of itself with what can be seen."),
