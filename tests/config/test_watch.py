@@ -18,11 +18,9 @@ def read(tmp_path: Path, text: str) -> WatchConfig:
 
 
 def test_a_good_one_is_read(tmp_path):
-    text = (
-        '[watch]\nfeeds = { "bodycam" = "clip.mp4" }\nactions = ["identify", "verify"]\nservices = ["mine"]\nrate = 2\n'
-    )
+    text = '[watch]\nfeeds = { "bodycam" = "clip.mp4" }\nactions = ["identify", "verify"]\nservices = ["mine"]\n'
     found = read(tmp_path, text)
-    assert found == WatchConfig({"bodycam": "clip.mp4"}, ("identify", "verify"), ("mine",), 2.0)
+    assert found == WatchConfig({"bodycam": "clip.mp4"}, ("identify", "verify"), ("mine",))
 
 
 def test_a_file_without_it_has_the_defaults(tmp_path):
