@@ -63,6 +63,7 @@ def make_clips(folder: Path, rate: float) -> list[Path]:
             video = output.add_stream("libx264", rate=round(rate))
             video.width, video.height = SIZE
             video.pix_fmt = "yuv420p"
+            video.options = {"preset": "ultrafast"}
             for frame in open_clip(ROOT / "samples" / name / "clip.mp4").frames(every_s=1 / rate):
                 picture = av.VideoFrame.from_ndarray(cv2.resize(frame.image, SIZE), format="bgr24")
                 output.mux(video.encode(picture))
@@ -113,7 +114,7 @@ def turn(g: guard.Guard, clips: list[Path], rate: float, seconds: float, *, page
         lasted_s = time.perf_counter() - start_s
         del watching.board.saw
         cpu_s = time.process_time() - cpu_s
-        got = json.loads(client.communicate(timeout=30)[0]) if client is not None else None
+        got = json.loads(client.communicate(timeout=120)[0]) if client is not None else None
     return {
         "took_us": took_us,
         "frames_per_s": len(took_us) / lasted_s,
@@ -125,7 +126,7 @@ def turn(g: guard.Guard, clips: list[Path], rate: float, seconds: float, *, page
 def read(url: str, seconds: float) -> dict[str, float]:
     """What a browser does: the token, the stream of changes, and every picture that is new."""
     parts = urlsplit(url)
-    stream, pictures = (http.client.HTTPConnection(parts.netloc, timeout=30) for _ in range(2))
+    stream, pictures = (http.client.HTTPConnection(parts.netloc, timeout=60) for _ in range(2))
     pictures.request("GET", f"/?{parts.query}")
     answer = pictures.getresponse()
     answer.read()

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,14 +14,11 @@ from guard._imports import native
 from guard.cli.options import ConfigPath, Json, wrong_option
 from guard.cli.output import print_json
 from guard.cli.reloading import reload_on_hangup
-from guard.errors import ConfigError, GuardError
+from guard.errors import GuardError
 from guard.guard import load
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from guard.guard import Guard
-    from guard.watch.runs import Attempt
 
 __all__ = ["watch"]
 
@@ -54,62 +50,32 @@ def watch(
     """
     with native("uvicorn", extra="watch"):
         from guard.watch.access import is_loopback
+        from guard.watch.choosing import attempts_of, feeds_of
         from guard.watch.serving import Watching
 
     if no_token and not is_loopback(host):
         raise GuardError(
             "without a token only this machine may reach the page", where="--no-token", mend="leave it out"
         )
+    if rate is not None and not 0.01 <= rate <= MOST_A_SECOND:
+        raise GuardError(f"{rate:g} cannot be used here", where="--rate", mend="write a number from 0.01 to 100")
+    asked = dict(_named(each) for each in feed or ())
     with _logging(), load(config) as guard:
-        feeds = _feeds(guard, feed or [])
-        if rate is not None and not 0.01 <= rate <= MOST_A_SECOND:
-            raise GuardError(f"{rate:g} cannot be used here", where="--rate", mend="write a number from 0.01 to 100")
-        watching = Watching(guard, feeds, _attempts(guard, action, service), rate=rate)
+        with wrong_option("--feed"):
+            feeds = feeds_of(guard, asked)
+        with wrong_option("--action, --service"):
+            attempts = attempts_of(guard, action or (), service or ())
+        watching = Watching(guard, feeds, attempts, rate=rate)
         _warn(guard, feeds, host=host, reachable=not is_loopback(host))
         with reload_on_hangup(guard):
             watching.serve(host, port, with_token=not no_token, ready=lambda url: _say_ready(url, feeds, as_json=json))
 
 
-def _feeds(guard: Guard, given: list[str]) -> dict[str, str]:
-    """What to open for each source: of the file, and of the command line, which counts for more."""
-    from guard.replay.clip import is_address, is_camera
-    from guard.watch.feeds import located
-
-    folder = guard.config.path.parent
-    feeds = {id: located(clip, folder) for id, clip in guard.config.watch.feeds.items()}
-    for text in given:
-        id, equals, clip = text.partition("=")
-        if not equals or not clip:
-            raise GuardError(f"{text!r} names no feed", where="--feed", mend="write --feed SOURCE=clip.mp4")
-        with wrong_option("--feed"):
-            guard.source(id)
-        feeds[id] = located(clip, Path.cwd())
-    if not feeds:
-        raise ConfigError(
-            "no source has a feed",
-            where=guard.config.path.name,
-            mend=f'add --feed {next(iter(guard.sources))}=clip.mp4, or feeds = {{ "id" = "clip.mp4" }} under [watch]',
-        )
-    for id, clip in feeds.items():
-        # A camera or an address may come up later; a file that is not there is a slip of the pen.
-        if not (is_address(clip) or is_camera(clip) or Path(clip).exists()):
-            raise GuardError("there is no such clip", where=f"{id}={clip}", mend="name a file, a camera or an address")
-    return feeds
-
-
-def _attempts(guard: Guard, actions: list[str] | None, services: list[str] | None) -> list[Attempt]:
-    """Every action at every service."""
-    from guard.source import check_action
-    from guard.watch.runs import Attempt
-
-    said = guard.config.watch
-    with wrong_option("--action"):
-        for action in actions or ():
-            check_action(action)
-    with wrong_option("--service"):
-        for service in services or ():
-            guard.resolve_service(service)
-    return [Attempt(action, service) for service in services or said.services for action in actions or said.actions]
+def _named(feed: str) -> tuple[str, str]:
+    id, equals, clip = feed.partition("=")
+    if not equals or not clip:
+        raise GuardError(f"{feed!r} names no feed", where="--feed", mend="write --feed SOURCE=clip.mp4")
+    return id, clip
 
 
 def _warn(guard: Guard, feeds: Mapping[str, str], *, host: str, reachable: bool) -> None:

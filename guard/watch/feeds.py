@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Literal
 
 from guard.errors import GuardError
-from guard.replay.clip import BrokeOff, Clip, Frame, is_address, is_camera, open_clip, printable
+from guard.replay.clip import BrokeOff, Clip, Frame, is_address, open_clip, printable
 
-__all__ = ["Feed", "Standing", "located"]
+__all__ = ["Feed", "Standing"]
 
 log = logging.getLogger("guard")
 
@@ -35,11 +35,6 @@ class Standing:
 
     state: State
     why: str | None = None
-
-
-def located(feed: str, folder: Path) -> str:
-    """What to open: an address or a camera as it is, a path relative to `folder`."""
-    return feed if is_address(feed) or is_camera(feed) else str(folder / Path(feed).expanduser())
 
 
 class Feed:

@@ -47,7 +47,7 @@ def folder(tmp_path, monkeypatch) -> Path:
 def test_a_mistake_is_one_line(folder, capsys, arguments, said):
     status = main(["watch", "--config", "guard.toml", *arguments])
     err = [line for line in capsys.readouterr().err.splitlines() if "key" not in line and "WARNING" not in line]
-    assert status == (3 if not arguments else 1)
+    assert status == 1
     assert len(err) == 1
     assert said in err[0]
 

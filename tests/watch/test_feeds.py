@@ -11,7 +11,8 @@ import pytest
 from guard.errors import SourceError
 from guard.replay.clip import Frame
 from guard.watch import feeds
-from guard.watch.feeds import Feed, located
+from guard.watch.choosing import located
+from guard.watch.feeds import Feed
 from tests.watch.running import wait_for, write_noise
 
 
