@@ -95,7 +95,7 @@ class Analyst:
             self._picture_due_s = now_s + PICTURE_S
             return self._covering.picture(seen.image, hidden), None
         except GuardError as error:
-            return None, error.what
+            return None, seen.fault or error.what
         except Exception as error:
             log.exception("source %s: no picture could be made", self._id)
             return None, f"the picture could not be made: {type(error).__name__}"

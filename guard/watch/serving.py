@@ -28,13 +28,14 @@ from guard.watch.tile import Tile
 if TYPE_CHECKING:
     from guard.frames import Seen
     from guard.guard import Guard
-    from guard.replay.clip import Frame
+    from guard.replay.clip import Clip, Frame
     from guard.source import Source
 
 __all__ = ["Watching"]
 
 MOST_CONNECTIONS = 256
 _STOP_S = 3.0
+_POLL_S = 0.02
 
 
 class Watching:
@@ -79,7 +80,14 @@ class Watching:
         workers = min(len(self._feeds), cores())
         self._scheduler = scheduler = Scheduler(self._guard, self._handle, workers=workers)
         for id, feed in self._feeds.items():
-            feed.start(self.analysts[id].begin, partial(_offer, scheduler, id))
+            feed.start(partial(self._begin, scheduler, id), partial(_offer, scheduler, id))
+
+    def _begin(self, scheduler: Scheduler, id: str, clip: Clip) -> None:
+        """A clip begins once no frame of the one before is on its way: its time stamps would seem to run backwards."""
+        end_s = time.monotonic() + _STOP_S
+        while _on_its_way(scheduler, id) and time.monotonic() < end_s:
+            time.sleep(_POLL_S)
+        self.analysts[id].begin(clip)
 
     def _handle(self, seen: Seen, source: Source) -> None:
         self.analysts[str(source.id)].handle(seen)
@@ -161,6 +169,12 @@ class Watching:
         if server.started:
             ready()
         await running
+
+
+def _on_its_way(scheduler: Scheduler, id: str) -> bool:
+    """Whether a frame of that source waits for its turn, or is being handled."""
+    found = scheduler.statistics()[id]
+    return found.offered > found.analysed + found.late + found.dropped
 
 
 def _offer(scheduler: Scheduler, id: str, frame: Frame) -> None:

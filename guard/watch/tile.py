@@ -21,7 +21,9 @@ __all__ = ["Look", "Tile"]
 
 MINUTE = 60
 _TIMED = 256
-_RATED_S = 5.0
+"""Frames over which the hook's time is told; the rate, too, where they are fewer than in ten seconds."""
+
+_RATED_S = 10.0
 _STRICTNESS = {"allow": 1, "redact": 2, "deny": 3, FAULT: 4}
 _LETTERS = {0: "-", 1: "a", 2: "r", 3: "d", 4: "f"}
 
@@ -123,11 +125,10 @@ class Tile:
         return said
 
     def _rate(self, now_s: float) -> float:
-        """Frames analysed a second, over the last few seconds."""
-        late = [at_s for at_s in self._at_s if now_s - at_s <= _RATED_S]
-        if len(late) < 2:
-            return 0.0
-        return round((len(late) - 1) / max(now_s - late[0], 1e-3), 1)
+        """Frames analysed a second, over the last ten seconds or since the first of them."""
+        since_s = max(now_s - _RATED_S, self._at_s[0] if self._at_s else now_s)
+        late = sum(at_s >= since_s for at_s in self._at_s)
+        return round(late / max(now_s - since_s, 1.0), 1)
 
     def _hook(self) -> dict[str, int] | None:
         if not self._took_us:

@@ -128,3 +128,15 @@ def test_it_is_viewed_while_somebody_looks_on(board):
     with board.viewer(), board.viewer():
         assert board.viewers == 2
     assert not board.is_viewed
+
+
+def test_a_slow_machine_is_told_from_a_dead_one(board, monkeypatch):
+    now_s = [100.0]
+    monkeypatch.setattr("guard.watch.tile.time.monotonic", lambda: now_s[0])
+    tile = Tile("door", (Attempt("identify", "self_hosted"),), lambda: Standing("running"))
+    for _ in range(2):
+        tile.saw(look())
+        now_s[0] += 4.0
+    assert tile.to_json()["rate"] == pytest.approx(0.2, abs=0.06)
+    now_s[0] += 20.0
+    assert tile.to_json()["rate"] == 0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from datetime import UTC, datetime
 from functools import partial
 
 import cv2
@@ -141,6 +142,14 @@ def test_on_demand_the_detector_rests_while_nobody_looks_on(make_guard, clip):
         with page.enter().events() as events:
             next(event for event in events if event["tiles"].get("bodycam", {}).get("picture"))
         assert g.detector.seen > 0
+
+
+def test_a_recording_that_is_shown_again_does_not_run_backwards(make_guard, clip, monkeypatch):
+    monkeypatch.setattr("guard.replay.container._created", lambda *_: datetime(2026, 1, 1, tzinfo=UTC))
+    with served(make_guard(OFFICE), {"door": clip}, [AT_THE_DOOR]) as page:
+        board = page.watching.board
+        wait_for(lambda: board.since(0)["tiles"]["door"]["frames"] > 50)
+        assert {run["outcome"] for run in board.since(0)["runs"]} == {"allow"}
 
 
 def test_a_feed_whose_pictures_stand_still_is_stalled(make_guard, tmp_path):

@@ -3,25 +3,47 @@
 import { el, setText } from "./dom.js";
 import { choose, outcomesOf } from "./choice.js";
 
-const MOST = 4;
+const NAMED = 3;
 
 const box = document.getElementById("banners");
 let said = "";
 
 export function drawBanners(tiles, mode, link) {
-  const banners = [...shadow(mode), ...connection(link), ...Object.entries(tiles).flatMap(troubles)];
-  const text = JSON.stringify(banners.map(({ kind, text }) => [kind, text.replace(/[\d.]+ s\b/g, "")]));
+  const banners = [...shadow(mode), ...connection(link), ...grouped(Object.entries(tiles).flatMap(troubles))];
+  const text = JSON.stringify(banners.map(({ kind, text, sources }) => [kind, measureless(text), sources]));
   if (text === said) return;
   said = text;
-  const left = banners.length - MOST;
-  box.replaceChildren(...banners.slice(0, MOST).map(draw));
-  if (left > 0) box.append(el("p", { className: "banner more" }, `and ${left} more`));
+  box.replaceChildren(...banners.map(draw));
 }
 
-function draw({ kind, title, text, source }) {
-  const name = source ? el("button", { type: "button" }, source) : el("b", {}, title);
-  if (source) name.addEventListener("click", () => choose({ source }, { push: true }));
-  return el("p", { className: `banner ${kind}` }, name, ` ${text}`);
+// Sources with the same trouble share a banner, so that many do not fill the page.
+function grouped(all) {
+  const groups = new Map();
+  for (const { kind, text, source } of all) {
+    const key = `${kind} ${measureless(text)}`;
+    if (!groups.has(key)) groups.set(key, { kind, text, sources: [] });
+    groups.get(key).sources.push(source);
+  }
+  return [...groups.values()];
+}
+
+// "no frame for 4 s" and "no frame for 5 s" are the same trouble.
+function measureless(text) {
+  return text.replace(/[\d.]+/g, "");
+}
+
+function draw({ kind, title, text, sources = [] }) {
+  const names = sources.slice(0, NAMED).map(name);
+  const left = sources.length - names.length;
+  const parts = names.flatMap((one, at) => (at ? [", ", one] : [one]));
+  if (title) parts.push(el("b", {}, title));
+  return el("p", { className: `banner ${kind}` }, ...parts, left > 0 ? ` and ${left} more: ` : sources.length ? ": " : " ", text);
+}
+
+function name(source) {
+  const button = el("button", { type: "button" }, source);
+  button.addEventListener("click", () => choose({ source }, { push: true }));
+  return button;
 }
 
 function shadow(mode) {
@@ -36,11 +58,11 @@ function connection(link) {
 }
 
 function troubles([source, tile]) {
-  if (tile.feed.state === "stalled") return [{ kind: "stalled", source, text: `is stalled: ${tile.feed.why}` }];
+  if (tile.feed.state === "stalled") return [{ kind: "stalled", source, text: `stalled, ${tile.feed.why}` }];
   const fault = tile.calls.find((call) => call.run?.fault)?.run.fault;
-  if (fault) return [{ kind: "fault", source, text: `cannot be judged: ${fault}` }];
+  if (fault) return [{ kind: "fault", source, text: `the guard could not judge, ${fault}` }];
   if (tile.feed.state === "running" && tile.frames && !tile.rate) {
-    return [{ kind: "fault", source, text: "gives frames, and none is analysed: see the log of guard watch" }];
+    return [{ kind: "fault", source, text: "frames come and none is analysed; this machine may be too slow" }];
   }
   return [];
 }
@@ -52,7 +74,8 @@ export function drawSummary(tiles) {
   for (const [outcome, count] of Object.entries(counts)) {
     setText(document.querySelector(`.chip.${outcome} b`), String(count));
   }
-  const rate = all.reduce((sum, tile) => sum + tile.rate, 0);
+  const rate = all.reduce((sum, tile) => sum + tile.rate, 0).toFixed(0);
   const sources = all.length === 1 ? "1 source" : `${all.length} sources`;
-  setText(document.getElementById("summary"), `${sources}, ${rate.toFixed(0)} frames analysed a second`);
+  const frames = rate === "1" ? "1 frame" : `${rate} frames`;
+  setText(document.getElementById("summary"), `${sources}, ${frames} analysed a second`);
 }

@@ -79,8 +79,8 @@ function build(id) {
       "dl",
       {},
       el("div", {}, el("dt", {}, "analysed"), parts.rate),
-      el("div", {}, el("dt", {}, "hook p50 / p95"), parts.hook),
       el("div", {}, el("dt", {}, "faces"), parts.faces),
+      el("div", {}, el("dt", {}, "hook p50 / p95"), parts.hook),
     ),
     parts.contradiction,
   );
