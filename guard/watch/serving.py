@@ -84,8 +84,7 @@ class Watching:
 
     def _begin(self, scheduler: Scheduler, id: str, clip: Clip) -> None:
         """A clip begins once no frame of the one before is on its way: its time stamps would seem to run backwards."""
-        end_s = time.monotonic() + _STOP_S
-        while _on_its_way(scheduler, id) and time.monotonic() < end_s:
+        while _on_its_way(scheduler, id):
             time.sleep(_POLL_S)
         self.analysts[id].begin(clip)
 
