@@ -32,6 +32,8 @@ WIDTH = 480
 
 _QUALITY = 75
 _MISSED = 3
+_FARTHER = 1.0
+"""Looks are far apart: how far beyond where it is remembered a missed face may have gone, in sizes of that region."""
 
 
 class Covering:
@@ -64,7 +66,7 @@ class Covering:
         now_s = time.monotonic()
         self._at_s += min(now_s - self._looked_s, self._hold_s / (_MISSED + 0.5))
         self._looked_s = now_s
-        return memory.update(faces, self._at_s)
+        return _widened(memory.update(faces, self._at_s), len(faces))
 
     def picture(self, image: NDArray[Any], hidden: Faces) -> bytes:
         """A JPEG of the frame, at most about `WIDTH` pixels wide, with the regions `hidden` covered.
@@ -84,3 +86,12 @@ class Covering:
         if not done:
             raise GuardFault("the picture could not be encoded")
         return bytes(data)
+
+
+def _widened(faces: Faces, detected: int) -> Faces:
+    """The first `detected` boxes as they are, those that are only remembered widened on every side."""
+    boxes = faces.boxes.copy()
+    reach = _FARTHER * (boxes[detected:, 2:] - boxes[detected:, :2])
+    boxes[detected:, :2] -= reach
+    boxes[detected:, 2:] += reach
+    return Faces(boxes, faces.scores)

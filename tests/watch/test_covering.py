@@ -52,6 +52,15 @@ def test_a_face_that_is_missed_for_a_moment_stays_covered(covering):
     covering.remember(WHITE, faces(FACE))
     picture = seen(covering.picture(WHITE, covering.remember(WHITE, faces())))
     assert covered(picture, FACE)
+    width = FACE[2] - FACE[0]
+    for moved in (-width, width):
+        assert covered(picture, (FACE[0] + moved, FACE[1], FACE[2] + moved, FACE[3]))
+
+
+def test_a_face_that_is_seen_is_covered_with_no_more_than_its_margin(covering):
+    for _ in range(2):
+        picture = seen(covering.picture(WHITE, covering.remember(WHITE, faces(FACE))))
+    assert not covered(picture, (FACE[0] - 60, FACE[1], FACE[2] - 60, FACE[3]))
 
 
 def test_another_clip_begins_with_nothing_remembered(covering):
