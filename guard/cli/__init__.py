@@ -23,6 +23,7 @@ _COMMANDS = {
     "replay": ("guard.cli.replay", "replay", "Run a clip, folder, camera or stream through the guard."),
     "report": ("guard.cli.report", "report", "Write the report of a replay again, from its record."),
     "sweep": ("guard.cli.sweep", "sweep", "Decide, record and redact whole archives, resumable."),
+    "watch": ("guard.cli.watch", "watch", "Show live feeds and their verdicts on a page of this machine."),
     "decide": ("guard.cli.decide", "decide", "Decide one call and explain the decision."),
     "policy": ("guard.cli.policy", "policy_app", "List, show, check and test policy packs."),
     "source": ("guard.cli.source", "source_app", "Compare what a source says of itself with what can be seen."),

@@ -18,6 +18,7 @@ from guard.config.attestation import read_attestation
 from guard.config.camera import read_camera
 from guard.config.gateway import GatewayConfig, read_gateway
 from guard.config.values import guess, known, number, text
+from guard.config.watch import WatchConfig, read_watch
 from guard.context.camera import Camera
 from guard.context.passport import Attestation
 from guard.context.standing import NEAR_REAL_TIME_S
@@ -39,7 +40,7 @@ _TABLES = {
     "ledger": ("path", "key", "checkpoint_seconds", "checkpoint_records"),
     "telemetry": ("sources",),
 }
-_TOP = ("policy", "operator", "source", "services", "ledger", "telemetry", "gateway")
+_TOP = ("policy", "operator", "source", "services", "ledger", "telemetry", "gateway", "watch")
 
 
 FACE_MEMORY_S = 0.7
@@ -83,7 +84,7 @@ class Config:
     `services` are as they are written; in `hosts` the same names are in lower case, as hosts are compared.
     `settings` are `[policy] base`, `extra` and `mode`. Where `bundle` is set, the packs in use are those that it lists,
     signed with the key to `public_key`. `label_sources` is `[telemetry] sources`: whether metrics name the source.
-    `gateway` is None where the file has no such table.
+    `gateway` is None where the file has no such table; `watch` has its defaults then.
     `near_real_time_s` is how old a picture may be and its use still be nearly real-time.
     """
 
@@ -103,6 +104,7 @@ class Config:
     near_real_time_s: float = NEAR_REAL_TIME_S
     attestation: Attestation = field(default_factory=Attestation)
     hosts: Mapping[str, str] = field(default_factory=dict)
+    watch: WatchConfig = field(default_factory=WatchConfig)
 
 
 def load_config(path: Path | str) -> Config:
@@ -131,6 +133,7 @@ def load_config(path: Path | str) -> Config:
         ),
         attestation=read_attestation(policy, path.parent, f"{name}: policy"),
         gateway=read_gateway(gateway, path.parent, sources, services, f"{name}: gateway") if gateway else None,
+        watch=read_watch(_table(table, "watch", name), sources, services, f"{name}: watch"),
         **_signed(policy, path.parent, f"{name}: policy"),
         **_sealing(ledger, path.parent, f"{name}: ledger"),
     )

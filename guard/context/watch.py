@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -49,10 +50,12 @@ class Watch:
     """
 
     __slots__ = (
+        "_camera",
         "_context",
         "_due_s",
         "_integrity",
         "_lock",
+        "_max_age_s",
         "_reported",
         "_size",
         "_stamps",
@@ -64,18 +67,30 @@ class Watch:
 
     def __init__(self, context: Context, camera: Camera, max_age_s: float) -> None:
         self._context = context
+        self._camera = camera
+        self._max_age_s = max_age_s
         self._size = camera.size
-        self._stamps = Timestamps(context, camera, max_age_s)
-        self._witness = MotionWitness(presets=camera.ptz)
-        # An upload is no feed: the same picture may be handed in twice.
-        uploads = context.declared.known("capture.mount") == frozenset({"file"})
-        self._integrity = None if uploads else FeedIntegrity(frozen_s=camera.frozen_s)
         self._lock = threading.Lock()
-        self._due_s = float("-inf")
         self._reported = ""
-        self.fault: str | None = None
-        self.motion = Motion("cannot-tell")
         self.clip_s: float | None = None
+        self.begin_again()
+
+    def begin_again(self, *, thinned: bool = False) -> None:
+        """Forgets the frames seen so far: what follows is a clip from its start, and no repetition of them.
+
+        Findings of the source stay. `thinned` says that only some of the feed's frames are handed in, so that how many
+        come says nothing of the camera.
+        """
+        camera = self._camera
+        with self._lock:
+            self._stamps = Timestamps(self._context, replace(camera, fps=None) if thinned else camera, self._max_age_s)
+            self._witness = MotionWitness(presets=camera.ptz)
+            # An upload is no feed: the same picture may be handed in twice.
+            uploads = self._context.declared.known("capture.mount") == frozenset({"file"})
+            self._integrity = None if uploads else FeedIntegrity(frozen_s=camera.frozen_s)
+            self._due_s = float("-inf")
+            self.fault: str | None = None
+            self.motion = Motion("cannot-tell")
 
     def enter(self, image: NDArray[Any], at: datetime | None) -> str | None:
         """Why this frame cannot be judged, None where it can: its size, its time stamp, how the feed was of late."""

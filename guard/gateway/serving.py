@@ -11,7 +11,7 @@ import socket
 import ssl
 import stat
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from guard.gateway.protocol import Protocol
 from guard.gateway.proxying import Proxy
 from guard.gateway.status import Health, status_app
 from guard.guard import Guard
+from guard.listening import Server, tcp_socket
 
 __all__ = ["Gateway"]
 
@@ -34,14 +35,6 @@ log = logging.getLogger("guard.gateway")
 
 MOST_CONNECTIONS = 1024
 STOP_S = 10
-
-
-class _Server(uvicorn.Server):
-    """One listener; the signals are the gateway's."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 class Gateway:
@@ -67,7 +60,7 @@ class Gateway:
         self._health = Health(guard, self._metrics)
         headers = (listener.source_header for listener in config.listeners)
         self._proxy = Proxy(self._metrics, [header for header in headers if header is not None])
-        self._servers = [_Server(self._settings(listener)) for listener in config.listeners]
+        self._servers = [Server(self._settings(listener)) for listener in config.listeners]
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def run(self, ready: Callable[[tuple[str, ...]], None] = lambda bound: None) -> None:
@@ -174,28 +167,13 @@ def _bound(listener: Listener) -> socket.socket:
     try:
         if listener.socket_path is not None:
             return _unix_socket(listener.socket_path)
-        return _tcp_socket(listener.address)
+        return tcp_socket(listener.address)
     except OSError as error:
         raise GuardError(
             f"this address cannot be had: {error.strerror or error}",
             where=listener.bind,
             mend="free it, or name another one as bind",
         ) from None
-
-
-def _tcp_socket(address: tuple[str, int]) -> socket.socket:
-    # asyncio turns Nagle's algorithm off only where the protocol is named, which `socket.create_server` does not do: an
-    # answer in two pieces would wait 40 ms for the client's acknowledgement.
-    family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-    made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.bind(address)
-    except OSError:
-        made.close()
-        raise
-    made.listen(512)
-    return made
 
 
 def _unix_socket(path: Path) -> socket.socket:

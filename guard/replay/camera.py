@@ -67,7 +67,7 @@ class CameraClip:
         """Frames thrown away because the ones before took too long."""
         return self._reader.dropped if self._reader is not None else 0
 
-    def frames(self, listen: Callable[[Any], None] | None = None) -> Iterator[Frame]:
+    def frames(self, listen: Callable[[Any], None] | None = None, *, every_s: float = 0.0) -> Iterator[Frame]:
         """Frames until the camera falls silent (`BrokeOff`) or the caller stops."""
         self._reader = Impatient(self._read(), patience_s=self._patience_s, late=self._silent, drop_oldest=True)
         yield from self._reader

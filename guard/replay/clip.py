@@ -24,7 +24,7 @@ from guard.errors import SourceError
 if TYPE_CHECKING:
     import av
 
-__all__ = ["PATIENCE_S", "BrokeOff", "Clip", "Frame", "Image", "is_address", "open_clip", "printable"]
+__all__ = ["PATIENCE_S", "BrokeOff", "Clip", "Frame", "Image", "is_address", "is_camera", "open_clip", "printable"]
 
 Image = NDArray[np.uint8]
 
@@ -32,7 +32,7 @@ PATIENCE_S = 10.0
 """How long a camera, an address or a pipe may keep silent before it counts as broken off."""
 
 _SCHEMES = frozenset({"rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "udp", "tcp", "srt", "rtp", "mms"})
-_CAMERA = re.compile(r"(?:/dev/video)?(\d{1,3})")
+_CAMERA = re.compile(r"(?:/dev/video)?\d{1,3}")
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
 
 
@@ -97,8 +97,11 @@ class Clip(Protocol):
     def sound(self) -> av.AudioStream | None:
         """The stream of sound that `frames` hands to its `listen`; None for a silent clip."""
 
-    def frames(self, listen: Callable[[Any], None] | None = None) -> Iterator[Frame]:
-        """The frames. Raises `BrokeOff` where no more can be had before the end."""
+    def frames(self, listen: Callable[[Any], None] | None = None, *, every_s: float = 0.0) -> Iterator[Frame]:
+        """The frames. Raises `BrokeOff` where no more can be had before the end.
+
+        Where leaving them out saves work, those that come sooner than `every_s` seconds after the last one are.
+        """
 
     def close(self) -> None:
         """Lets go of the file or the device."""
@@ -115,11 +118,10 @@ def open_clip(clip: str | Path, *, patience_s: float = PATIENCE_S) -> Clip:
 
         return open_address(text, patience_s=patience_s)
     path = Path(text).expanduser()
-    camera = _CAMERA.fullmatch(text)
-    if camera is not None and (text.startswith("/dev/") or not path.exists()):
+    if is_camera(text) and (text.startswith("/dev/") or not path.exists()):
         from guard.replay.camera import open_camera
 
-        return open_camera(int(camera[1]), patience_s=patience_s)
+        return open_camera(int(text.removeprefix("/dev/video")), patience_s=patience_s)
     if not path.exists():
         raise SourceError("there is no such clip", where=text, mend=_nearby(path))
     if path.is_dir() or (path.is_file() and path.suffix.lower() in PICTURES):
@@ -135,6 +137,11 @@ def is_address(text: str) -> bool:
     """True for what FFmpeg should fetch from a network rather than from the disk."""
     scheme, colon, _ = text.partition("://")
     return bool(colon) and scheme.lower() in _SCHEMES
+
+
+def is_camera(text: str) -> bool:
+    """True for a camera's number or device; a file of that name is meant where there is one."""
+    return _CAMERA.fullmatch(text) is not None
 
 
 def printable(address: str) -> str:

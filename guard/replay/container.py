@@ -137,9 +137,9 @@ class ContainerClip:
         """Frames of a live clip that were thrown away because the ones before took too long."""
         return self._reader.dropped if self._reader is not None else 0
 
-    def frames(self, listen: Callable[[Any], None] | None = None) -> Iterator[Frame]:
+    def frames(self, listen: Callable[[Any], None] | None = None, *, every_s: float = 0.0) -> Iterator[Frame]:
         """See `guard.replay.clip.Clip`."""
-        items: Iterator[Frame | Any] = self._read()
+        items: Iterator[Frame | Any] = self._read(every_s)
         if self._patience_s is not None:
             items = self._reader = Impatient(
                 items, patience_s=self._patience_s, late=self._silent, drop_oldest=self.live
@@ -161,9 +161,9 @@ class ContainerClip:
     def _silent(self) -> BrokeOff:
         return BrokeOff(f"the clip gave no frame for {self._patience_s:g} s", where=self.name)
 
-    def _read(self) -> Iterator[Frame | Any]:
+    def _read(self, every_s: float) -> Iterator[Frame | Any]:
         """Frames and, between them, packets of sound; then what was wrong, if anything was."""
-        index, last_pts = 0, -1
+        index, last_pts, due_s = 0, -1, 0.0
         for packet in self._packets():
             if packet.stream is self.sound:
                 if packet.size:
@@ -171,6 +171,10 @@ class ContainerClip:
                 continue
             for picture in self._decoded(packet, any_yet=index > 0):
                 pts = self._pts(picture, index, last_pts)
+                at_s = float(pts * self.time_base)
+                if at_s < due_s and picture.pts is not None:
+                    continue
+                due_s = at_s + every_s
                 yield self._frame(picture, index, pts)
                 index, last_pts = index + 1, pts
         self._settle(index)
@@ -223,7 +227,10 @@ class ContainerClip:
 
     def _settle(self, frames: int) -> None:
         """Says what the end of the clip hides."""
-        missing = missing_bytes(self.path) if self.path is not None else 0
+        try:
+            missing = missing_bytes(self.path) if self.path is not None else 0
+        except OSError as error:
+            raise BrokeOff("the clip went away while it was read", where=self.name, mend=error.strerror) from None
         if not frames:
             cause = f"the file ends {missing:,} bytes short" if missing else "nothing in it could be decoded"
             raise SourceError("the clip gives no frame", where=self.name, mend=cause)

@@ -64,7 +64,7 @@ class PictureClip:
         self.total: int | None = len(files)
         self._files = files
 
-    def frames(self, listen: Callable[[Any], None] | None = None) -> Iterator[Frame]:
+    def frames(self, listen: Callable[[Any], None] | None = None, *, every_s: float = 0.0) -> Iterator[Frame]:
         """One frame for each picture that can be read; `BrokeOff` at the end names those that could not."""
         bad: list[str] = []
         index = 0

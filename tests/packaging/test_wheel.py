@@ -67,6 +67,7 @@ def test_the_wheel_carries_every_module_and_no_more(wheel: Path) -> None:
     modules = {str(path.relative_to(REPOSITORY)) for path in (REPOSITORY / "guard").rglob("*.py")}
     assert {name for name in names if name.endswith(".py")} == modules
     assert {name.split("/")[0] for name in names} == {"guard", "frguard.pth"}
+    assert {"guard/watch/static/watch.html", "guard/watch/static/watch.js"} <= set(names)
     assert wheel.stat().st_size < 3_000_000
 
 
@@ -154,10 +155,11 @@ class TestInstalled:
         assert check["schema"] == "guard.source-check/1"
         assert answer(installed, "redact", "clip.mp4", "-o", "hidden.mp4", cwd=folder)["clips"][0]["frames"] == 120
 
-    def test_the_gateway_says_which_extra_it_needs(self, installed: Path, folder: Path) -> None:
-        done = run(installed, "gateway", "--config", "guard.toml", cwd=folder)
+    @pytest.mark.parametrize("server", ["gateway", "watch"])
+    def test_a_server_says_which_extra_it_needs(self, installed: Path, folder: Path, server: str) -> None:
+        done = run(installed, server, "--config", "guard.toml", cwd=folder)
         assert done.returncode == 1
-        assert "pip install 'frguard[gateway]'" in done.stderr
+        assert f"pip install 'frguard[{server}]'" in done.stderr
         assert "Traceback" not in done.stderr
 
     def test_decide(self, installed: Path, folder: Path) -> None:
