@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import guard
@@ -112,6 +112,7 @@ _SIDE = st.floats(1, 60, width=32)
 _BOXES = st.lists(st.tuples(_COORDINATE, _COORDINATE, _SIDE, _SIDE), max_size=4)
 
 
+@settings(deadline=None)
 @given(
     frames=st.lists(_BOXES, min_size=1, max_size=8),
     steps_s=st.lists(st.floats(-1, 2), min_size=8, max_size=8),
