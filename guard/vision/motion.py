@@ -29,7 +29,7 @@ LONGEST_GAP_S = 2.0
 """Thumbnails further apart than this are not compared."""
 ESTABLISHED_S = 10.0
 """A camera that stood still for so long is believed to have stood: something may hide its whole view for a while."""
-OUTLIVES_S = 10.0
+OUTLIVES_S = 20.0
 """How long motion must last to overrule that. A bus that fills the picture has passed by then."""
 GLIMPSED_S = 4.0
 """How long it must last after the camera stood still at all."""
@@ -41,7 +41,7 @@ _LEAST_TOLD = WINDOW // 2
 _RESTLESS, _LITTLE_AT_REST, _MUCH_AT_REST = 0.13, 0.22, 0.25
 _COHERENT, _MORE_COHERENT = 0.3, 0.42
 _SHAKEN_PX, _MOVED_PX = 0.4, 1.0
-_IN_PLACE = 0.3
+_IN_PLACE = 0.1
 _FADES = 0.995
 
 
