@@ -124,6 +124,11 @@ class Context:
             self._contradictions = (f"nothing that it declares counts: {why}",)
             log.warning("source %s: nothing that it declares counts: %s", self.source, why)
 
+    def goes_live(self) -> None:
+        """From now on its pictures count as taken when they are handed in: a camera or a stream was recognised."""
+        self.live = True
+        self.saw(Finding.compared(self.declared, "use.timing", _LIVE, 1.0, "its pictures are taken now"))
+
     def saw(self, *findings: Finding) -> bool:
         """Takes findings that belong together; True where they changed the facts.
 

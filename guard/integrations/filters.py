@@ -110,15 +110,22 @@ def guard_frames(
         source, service, action, mode: as for `FrameFilter`. A frame that is denied, or cannot be judged, is left out
             in the modes ``drop`` and ``redact``; in the mode ``error`` the loop ends with `Denied` or `GuardFault`.
 
+    A capture that does not say how many frames it has, as a file does, is a camera or a stream: its source is live from
+    then on, whatever `use.timing` declares.
+
     The frame is judged before it is handed out, and is not open while it is used: calls in the loop are judged anew.
     """
     judging = FrameFilter(source, service=service, action=action, mode=mode)
+    if hasattr(frames, "read"):
+        if not _is_recording(frames):
+            source.context.goes_live()
+        frames = _read(frames)
     return _filtered(frames, judging)
 
 
 def _filtered(frames: Any, judging: FrameFilter) -> Iterator[Any]:
     refused = False
-    for index, frame in enumerate(_read(frames) if hasattr(frames, "read") else frames):
+    for index, frame in enumerate(frames):
         is_array = not hasattr(frame, "to_ndarray")
         try:
             image = frame if is_array else frame.to_ndarray(format="bgr24")
@@ -131,6 +138,16 @@ def _filtered(frames: Any, judging: FrameFilter) -> Iterator[Any]:
             refused = True
             continue
         yield released if is_array else _video_frame(released, image, frame)
+
+
+def _is_recording(capture: Any) -> bool:
+    """Whether an OpenCV capture knows its end: a file does; cameras and RTSP addresses give 0, -1 or nonsense below."""
+    get = getattr(capture, "get", None)
+    if get is None:
+        return False
+    import cv2
+
+    return bool(get(cv2.CAP_PROP_FRAME_COUNT) >= 1)
 
 
 def _read(capture: Any) -> Iterator[Any]:

@@ -34,7 +34,6 @@ _ALWAYS = ("capture.mount", "capture.at", "place.country", "place.subdivision", 
 def begin(clip: Clip, source: Source) -> None:
     """What is known before the first frame: whether the clip is live, and what its file states."""
     context = source.context
-    context.live = context.live or clip.live
     says = getattr(clip, "says", None)
     if says is not None:
         context.saw(*file_findings(context, says, source.guard.clock.now()))
@@ -45,9 +44,8 @@ def begin(clip: Clip, source: Source) -> None:
             manifest = manifest_finding(context, path)
             if manifest is not None:
                 context.saw(manifest)
-    if context.live:
-        seen = ("real_time", "near_real_time")
-        context.saw(Finding.compared(context.declared, "use.timing", seen, 1.0, "its pictures are taken now"))
+    if clip.live or context.live:
+        context.goes_live()
 
 
 def found_so_far(source: Source) -> list[Finding]:

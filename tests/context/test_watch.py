@@ -41,7 +41,7 @@ def test_a_fixed_camera_that_moves_could_be_any_mobile_one():
     assert context_of(watch).effective.known("capture.mount") == {"fixed", *MOBILE}
     finding = context_of(watch).findings["capture.mount"]
     assert finding.verdict == "contradicted"
-    assert "of the picture stood still" in finding.evidence
+    assert "corners stayed where they were" in finding.evidence
 
 
 def test_an_upload_of_unknown_origin_that_moves_could_be_any_mobile_one():

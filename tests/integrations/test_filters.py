@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 import av
+import cv2
 import numpy as np
 import pytest
 
@@ -31,10 +32,14 @@ def video_frames(number: int = 3) -> list[av.VideoFrame]:
 
 
 class Capture:
-    """As `cv2.VideoCapture`."""
+    """As `cv2.VideoCapture`: it says how many frames a file has; a camera says 0 or -1, a stream may say nonsense."""
 
-    def __init__(self, images: list[np.ndarray]) -> None:
+    def __init__(self, images: list[np.ndarray], counted: float = -1.0) -> None:
         self._images = list(images)
+        self._counted = counted
+
+    def get(self, wanted: int) -> float:
+        return self._counted if wanted == cv2.CAP_PROP_FRAME_COUNT else 0.0
 
     def read(self) -> tuple[bool, np.ndarray | None]:
         return (True, self._images.pop(0)) if self._images else (False, None)
@@ -69,6 +74,16 @@ def test_allowed_frames_come_out_as_they_were(make_guard):
     out = list(guard_frames(given_video, g.source(), action="identify", service="my-matcher"))
     assert all(one is other for one, other in zip(out, given_video, strict=True))
     assert g.ledger.verdicts() == ["allow"] * 6
+
+
+@pytest.mark.parametrize(("counted", "live"), [(3.0, False), (-1.0, True), (0.0, True), (-2.1e17, True)])
+def test_a_capture_that_is_no_file_is_live_whatever_is_declared(make_guard, counted, live):
+    g = make_guard(OFFICE.replace("real_time", "post_event"))
+    out = list(guard_frames(Capture(frames(), counted), g.source(), action="identify", service="my-matcher"))
+    assert len(out) == 3
+    used = {"post_event", "real_time", "near_real_time"} if live else {"post_event"}
+    assert [entry.decision.facts.known("use.timing") for entry in g.ledger.entries] == [used] * 3
+    assert ("use.timing" in g.source().context.findings) == live
 
 
 def test_what_may_go_on_only_redacted_goes_on_redacted(make_guard):

@@ -180,6 +180,6 @@ def test_a_gap_in_the_feed_starts_anew():
 def test_the_evidence_names_what_was_measured():
     motion = last(watch(hand, 3.0))
     assert 0.5 < motion.confidence <= 1.0
-    assert "of the picture stood still" in motion.evidence
-    assert motion.blocks > 50
+    assert "stayed where they were" in motion.evidence
+    assert motion.followed > 20
     assert 2.5 < motion.seconds <= 3.0
