@@ -11,6 +11,8 @@ from guard._imports import native
 with native("numpy"):
     import numpy as np
     import numpy.typing as npt
+with native("cv2"):
+    import cv2
 
 from guard.vision.thumbnail import HEIGHT, Thumbnail
 
@@ -39,8 +41,8 @@ def unfit(thumbnail: Thumbnail) -> str | None:
     A picture of one colour (black, grey, white; a burnt-in clock does not count), and one of which a quarter or more is
     the grey of missing data or one row smeared downwards, as decoders leave them.
     """
-    counts = np.bincount(thumbnail.ravel(), minlength=256)
-    commonest = int(np.argmax(np.convolve(counts, np.ones(5, np.int64), "same")))
+    counts = cv2.calcHist([thumbnail], [0], None, [256], [0, 256]).ravel()
+    commonest = int(np.argmax(np.convolve(counts, np.ones(5, np.float32), "same")))
     share = counts[max(0, commonest - 2) : commonest + 3].sum() / thumbnail.size
     if share >= _ONE_COLOUR:
         colour = "black" if commonest < 24 else "white" if commonest > 231 else "of one grey"
@@ -54,12 +56,20 @@ def unfit(thumbnail: Thumbnail) -> str | None:
 
 def _grey_rows(thumbnail: Thumbnail) -> int:
     """How many rows up from the bottom hold nothing but the grey of missing data."""
-    missing = (thumbnail >= _MISSING_GREYS[0]) & (thumbnail <= _MISSING_GREYS[1])
-    return _run_from_bottom(missing.mean(axis=1) >= _ONE_COLOUR)
+    if _is_missing(thumbnail[-1:])[0]:
+        return _run_from_bottom(_is_missing(thumbnail))
+    return 0
+
+
+def _is_missing(rows: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    grey = (rows >= _MISSING_GREYS[0]) & (rows <= _MISSING_GREYS[1])
+    return np.asarray(grey.mean(axis=1) >= _ONE_COLOUR)
 
 
 def _smeared_rows(thumbnail: Thumbnail) -> int:
     """How many rows up from the bottom repeat a row with something in it, below a part in which hardly any do."""
+    if (thumbnail[-1] != thumbnail[-2]).any():
+        return 0
     same = (thumbnail[1:] == thumbnail[:-1]).all(axis=1)
     rows = _run_from_bottom(same)
     if rows in (0, len(same)) or thumbnail[-1].std() <= _TEXTURED:

@@ -96,7 +96,7 @@ def _followed(before: Thumbnail, after: Thumbnail) -> tuple[Points, Points]:
 
 def _contrast(thumbnail: Thumbnail, places: Points) -> npt.NDArray[np.float32]:
     """The standard deviation of the patch around each place, in grey levels."""
-    mean = cv2.blur(thumbnail.astype(np.float32), _PATCH)
+    mean = cv2.boxFilter(thumbnail, cv2.CV_32F, _PATCH)
     variance = cv2.sqrBoxFilter(thumbnail, cv2.CV_32F, _PATCH) - mean * mean
     columns, rows = places.astype(np.intp).T
     return np.asarray(np.sqrt(np.maximum(variance[rows, columns], 0.0)), np.float32)

@@ -24,8 +24,8 @@ __all__ = ["Region", "regions", "touched"]
 
 Boxes = npt.NDArray[np.float32]
 
-_SIDES = tuple(side for power in range(7, 13) for side in (2**power, 3 * 2 ** (power - 1)))
-"""Sides of a part in pixels of the network's input: 128, 192, 256, 384, ..."""
+_SIDES = tuple(side * 2**power for power in range(5, 11) for side in (4, 5, 6, 7))
+"""Sides of a part in pixels of the network's input: 128, 160, 192, 224, 256, 320, ..."""
 _RIM_TILES = 1
 _GROWN = 0.25
 """How much wider than a known face its surroundings are, in widths of the face on each side."""
