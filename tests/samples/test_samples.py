@@ -149,7 +149,7 @@ class TestReplay:
         result = replay("dashcam", "--action", "vlm_describe", "--service", "openai", out=tmp_path, capsys=capsys)
         call = result["calls"][0]
         assert result["frames_with_faces"] == sum(map(bool, faces("dashcam")))
-        assert result["frames_with_faces"] <= call["redacted"] < 80  # a face stays covered for a moment after it was seen
+        assert result["frames_with_faces"] <= call["redacted"] < 80  # a face counts for a moment after it was seen
         assert call["allowed"] == 80 - call["redacted"]
         assert call["denied"] == 0
 
