@@ -87,25 +87,32 @@ class Finding:
 
 
 def merged(findings: Iterable[Finding]) -> list[Finding]:
-    """One finding a name: what contradicts outweighs what agrees, and that what cannot tell."""
-    rank = {"contradicted": 2, "agrees": 1, "cannot-tell": 0}
+    """One finding a name: what contradicts outweighs what lies across a border, that what agrees, and that what cannot
+    tell. Whatever one of them found possible beside what is declared stays so.
+    """
     found: dict[str, Finding] = {}
     for each in findings:
         other = found.get(each.name)
         if other is None:
             found[each.name] = each
             continue
-        first, second = sorted((other, each), key=lambda one: -rank[one.verdict])
-        same = first.verdict == second.verdict
+        first, second = sorted((other, each), key=lambda one: -_weight(one))
+        same = first.verdict == second.verdict or second.widens
         found[each.name] = Finding(
             first.name,
             first.declared,
             tuple(dict.fromkeys((*first.seen, *second.seen))) if same else first.seen,
             first.verdict,
-            max(first.confidence, second.confidence) if same else first.confidence,
+            max(first.confidence, second.confidence) if first.verdict == second.verdict else first.confidence,
             f"{first.evidence}; {second.evidence}",
         )
     return list(found.values())
+
+
+def _weight(finding: Finding) -> int:
+    if finding.verdict == "cannot-tell" and finding.widens:
+        return 2
+    return {"contradicted": 3, "agrees": 1, "cannot-tell": 0}[finding.verdict]
 
 
 def declared_of(facts: Facts, name: str) -> Any:

@@ -12,9 +12,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-__all__ = ["MAKERS", "Maker", "find"]
+__all__ = ["MAKERS", "MOBILE", "Maker", "find"]
 
-_ANY_MOBILE: Final = ("body_worn", "vehicle", "handheld", "drone")
+MOBILE: Final = ("body_worn", "vehicle", "handheld", "drone")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ MAKERS: Final = (
     Maker(
         "GoPro",
         ("gopro",),
-        _ANY_MOBILE,
+        MOBILE,
         "published",
         'printouts of ffprobe in public issue threads: handler_name "GoPro AVC", encoder "GoPro AVC encoder"',
     ),

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from guard._imports import native
+from guard.context.fix import possible
+from guard.context.track import Track, read_tracks
 from guard.errors import SourceError
 
 with native("av"):
@@ -39,6 +41,7 @@ class FileSays:
         location: latitude and longitude in degrees, north and east positive.
         tags: make, model, handlers and encoders, as they stand in the file.
         size: width and height in pixels; `fps` frames a second.
+        tracks: where it was and how fast it went, as each stream of telemetry says.
     """
 
     make: str | None = None
@@ -48,23 +51,27 @@ class FileSays:
     tags: tuple[str, ...] = ()
     size: tuple[int, int] | None = None
     fps: float | None = None
+    tracks: tuple[Track, ...] = ()
 
 
 def read_metadata(path: Path) -> FileSays:
-    """Reads the container and its streams, no pictures. Raises `SourceError` where it is no video."""
+    """Reads the container, its streams and their telemetry, no pictures. Raises `SourceError` where it is no video."""
     try:
         # "file:" keeps FFmpeg from reading a name like "concat:..." as an address.
         with av.open(f"file:{path}", mode="r") as container:
             if not container.streams.video:
                 raise SourceError("there is no video in the clip", where=str(path), mend="give a video")
-            return stated_by(container)
+            return stated_by(container, path)
     except (av.FFmpegError, OSError) as error:
         said = getattr(error, "strerror", None) or str(error)
         raise SourceError("the clip cannot be opened", where=str(path), mend=said) from None
 
 
-def stated_by(container: Any) -> FileSays:
-    """As `read_metadata`, of an open container that holds video."""
+def stated_by(container: Any, path: Path | None = None) -> FileSays:
+    """As `read_metadata`, of an open container that holds video, which is left where it is.
+
+    Its telemetry is read only where `path` names the file, which is then opened once more.
+    """
     video = container.streams.video[0]
     tables = [_lower(container.metadata), *(_lower(stream.metadata) for stream in container.streams)]
     rate = video.average_rate or video.guessed_rate
@@ -76,6 +83,7 @@ def stated_by(container: Any) -> FileSays:
         tags=tuple(dict.fromkeys(_all(tables, (*_MAKE, *_MODEL, *_OTHER)))),
         size=(video.width, video.height),
         fps=None if rate is None else float(rate),
+        tracks=() if path is None else read_tracks(path),
     )
 
 
@@ -88,10 +96,8 @@ def parse_location(text: str) -> tuple[float, float] | None:
     if found is None:
         return None
     latitude, longitude = (_degrees(part, whole) for part, whole in zip(found.groups(), (2, 3), strict=True))
-    if latitude is None or longitude is None or abs(latitude) > 90 or abs(longitude) > 180:
+    if latitude is None or longitude is None or not possible(latitude, longitude):
         return None
-    if latitude == 0 == longitude:
-        return None  # what a receiver without a fix writes
     return latitude, longitude
 
 

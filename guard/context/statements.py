@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from guard.context.camera import Camera
 from guard.context.finding import Finding, merged
-from guard.context.makers import find
+from guard.context.fix import sustained_mps
+from guard.context.makers import MOBILE, find
 from guard.context.standing import Context
 from guard.errors import ConfigError
 from guard.facts import format_instant
@@ -15,17 +16,26 @@ from guard.facts import format_instant
 if TYPE_CHECKING:
     from guard.clock import Reading
     from guard.context.metadata import FileSays
+    from guard.context.track import Track
 
 __all__ = ["camera_findings", "file_findings"]
 
 _SAME_RECORDING: Final = timedelta(days=1)
+_WALKING_MPS: Final = 2.0
+"""A brisk walk. A receiver that stands still states a few tenths of it."""
 _SURE: Final = {"published": 0.8, "name": 0.5}
 """How much a statement weighs: anybody can write into a file, and names of products are an assumption."""
 
 
 def file_findings(context: Context, says: FileSays, now: Reading) -> list[Finding]:
     """Everything that the file states of facts: mount, time, place, timing."""
-    found = [*_mount(context, says), *_captured(context, says, now), *_place(context, says)]
+    found = [*_mount(context, says), *_captured(context, says, now)]
+    if says.location is not None:
+        found += _place(context, says.location, "the file")
+    for track in says.tracks:
+        found.append(_speed(context, track))
+        if track.fixes:
+            found += _place(context, (track.fixes[0].latitude, track.fixes[0].longitude), f"its {track.name}")
     return merged(found)
 
 
@@ -67,16 +77,26 @@ def _captured(context: Context, says: FileSays, now: Reading) -> list[Finding]:
     return [found]
 
 
-def _place(context: Context, says: FileSays) -> list[Finding]:
+def _speed(context: Context, track: Track) -> Finding:
+    """A camera that travels is one of the mobile mounts. One that stands could be any of them."""
+    speed_mps = sustained_mps(track.fixes)
+    seen = MOBILE if speed_mps is not None and speed_mps > _WALKING_MPS else ()
+    evidence = f"its {track.name} has {len(track.fixes)} fixes"
+    if speed_mps is not None:
+        evidence += f", up to {speed_mps:.1f} m/s for some seconds"
+    if track.unreadable:
+        evidence += f", and {track.unreadable} payloads of it are unreadable"
+    return Finding.compared(context.declared, "capture.mount", seen, 0.8 if seen else 0.0, evidence)
+
+
+def _place(context: Context, point: tuple[float, float], says: str) -> list[Finding]:
     """Both sides of a border count: what is within reach of the point is possible beside what is declared."""
-    if says.location is None:
-        return []
     from guard.context.whereabouts import whereabouts
 
-    at = f"the file says {says.location[0]:.3f}, {says.location[1]:.3f}"
+    at = f"{says} says {point[0]:.3f}, {point[1]:.3f}"
     facts = context.declared
     try:
-        found = whereabouts(*says.location)
+        found = whereabouts(*point)
     except ConfigError as error:
         return [Finding.compared(facts, "place.country", (), 0.0, f"{at}; {error}")]
     if found is None:

@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from guard.context.finding import Finding
+from guard.context.makers import MOBILE
 from guard.context.standing import Context
 from guard.context.timestamps import Timestamps
 from guard.errors import GuardFault
@@ -26,12 +27,11 @@ if TYPE_CHECKING:
 
     from guard.context.camera import Camera
 
-__all__ = ["MOBILE", "SAMPLE_S", "Watch", "mount_finding"]
+__all__ = ["SAMPLE_S", "Watch", "mount_finding"]
 
 log = logging.getLogger("guard")
 
 SAMPLE_S = 0.2
-MOBILE = ("body_worn", "vehicle", "handheld", "drone")
 
 
 class Watch:

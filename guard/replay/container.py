@@ -120,7 +120,7 @@ class ContainerClip:
         self.rate: Fraction = self._video.average_rate or self._video.guessed_rate or _DEFAULT_RATE
         self.time_base: Fraction = self._video.time_base or Fraction(1, 90_000)
         self.created = None if live else _created(container, self._video)
-        self.says: FileSays | None = None if live else stated_by(container)
+        self.says: FileSays | None = None if live else stated_by(container, path)
         self._origin = Fraction(container.start_time or 0, av.time_base)
         self._matrix: Matrix | None = None
         self._reader: Impatient[Frame | Any] | None = None

@@ -11,8 +11,9 @@ import pytest
 
 import guard
 from guard.context.camera import Camera
+from guard.context.makers import MOBILE
 from guard.context.standing import Context
-from guard.context.watch import MOBILE, Watch
+from guard.context.watch import Watch
 from guard.facts import Facts
 from guard.testing import FakeDetector
 from tests.conftest import OFFICE, POLICE
