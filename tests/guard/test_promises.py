@@ -103,40 +103,41 @@ def test_a_call_runs_only_inside_its_own_allowed_recorded_decision(
 ):
     """Promises 1 and 4: reached exactly when an allowed or redacted record of this very call is there."""
     detector = FakeDetector(sees, error=RuntimeError("broken") if fault == "detector" else None)
-    g = make(engine, groups, detector, detect=detect)
-    cam, ledger = g.source(), g.ledger
-    got: list[Any] = []
-    named = named or service not in VLM_SERVICES
-    call = cam.protect(got.append, action=action if named else None, service=service)
-    if fault == "ledger":
-        ledger.fail = "disk full"
-    if fault == "engine":
-        g.engine = None
-    for attempts in (1, 2):
-        before = len(got)
-        refused: guard.GuardError | None = None
-        try:
-            if framed:
-                with cam.frame(picture):
+    with make(engine, groups, detector, detect=detect) as g:
+        cam, ledger = g.source(), g.ledger
+        got: list[Any] = []
+        named = named or service not in VLM_SERVICES
+        call = cam.protect(got.append, action=action if named else None, service=service)
+        if fault == "ledger":
+            ledger.fail = "disk full"
+        if fault == "engine":
+            g.engine = None
+        for attempts in (1, 2):
+            before = len(got)
+            refused: guard.GuardError | None = None
+            try:
+                if framed:
+                    with cam.frame(picture):
+                        call(picture)
+                else:
                     call(picture)
-            else:
-                call(picture)
-        except (guard.Denied, guard.GuardFault) as error:
-            refused = error
-        entry = ledger.entries[-1]
-        assert len(ledger.entries) == attempts
-        assert len({kept.id for kept in ledger.entries}) == attempts
-        assert (len(got) == before + 1) == entry.released == (refused is None)
-        if refused is not None:
-            assert refused.decision is not None
-            assert refused.decision.verdict is guard.Verdict.DENY
-            assert isinstance(refused, guard.GuardFault) == (entry.fault is not None)
-        if fault in ("ledger", "engine"):
-            assert refused is not None
-        if entry.verdict == "redact":
-            assert not np.array_equal(got[-1], picture)
-        elif refused is None:
-            assert np.array_equal(got[-1], picture)
+            except (guard.Denied, guard.GuardFault) as error:
+                refused = error
+            entry = ledger.entries[-1]
+            assert len(ledger.entries) == attempts
+            assert len({kept.id for kept in ledger.entries}) == attempts
+            assert (len(got) == before + 1) == entry.released == (refused is None)
+            if refused is not None:
+                assert refused.decision is not None
+                assert refused.decision.verdict is guard.Verdict.DENY
+                assert isinstance(refused, guard.GuardFault) == (entry.fault is not None)
+            if fault in ("ledger", "engine"):
+                assert refused is not None
+            if entry.verdict == "redact":
+                assert not np.array_equal(got[-1], picture)
+            elif refused is None:
+                assert np.array_equal(got[-1], picture)
+        ledger.fail = None  # the last count of frames is written, too
 
 
 @given(groups=sources, action=st.sampled_from(sorted(IDENTITY_ACTIONS)), service=services)
@@ -146,15 +147,16 @@ def test_what_the_detector_sees_never_moves_an_identity_action(engine, groups, a
     verdicts = set()
     picture = FACES.copy()
     for detector in (FakeDetector(sees), FakeDetector([[0, 0, 9, 9]] * 3), FakeDetector(())):
-        cam = make(engine, groups, detector).source()
-        for faces in (0, 1, None):
-            verdicts.add(cam.authorize(action, service, faces=faces).verdict)
-        call = cam.protect(lambda picture: "reached", action=action, service=service)
-        with cam.frame(picture):
-            try:
-                verdicts.add(guard.Verdict.ALLOW if call(picture) == "reached" else None)
-            except guard.Denied:
-                verdicts.add(guard.Verdict.DENY)
+        with make(engine, groups, detector) as g:
+            cam = g.source()
+            for faces in (0, 1, None):
+                verdicts.add(cam.authorize(action, service, faces=faces).verdict)
+            call = cam.protect(lambda picture: "reached", action=action, service=service)
+            with cam.frame(picture):
+                try:
+                    verdicts.add(guard.Verdict.ALLOW if call(picture) == "reached" else None)
+                except guard.Denied:
+                    verdicts.add(guard.Verdict.DENY)
     assert len(verdicts) == 1
 
 
@@ -162,13 +164,14 @@ def test_what_the_detector_sees_never_moves_an_identity_action(engine, groups, a
 @settings(max_examples=150, deadline=None)
 def test_a_face_never_leaves_unless_naming_people_would_be_allowed(engine, groups, service):
     """Promise 3, second half: with a face seen, the original goes out only where `vlm_identify` is allowed."""
-    cam = make(engine, groups, FakeDetector(sees)).source()
-    got: list[Any] = []
-    call = cam.protect(got.append, service=service)
-    picture = FACES.copy()  # an array that was a frame of another source would be judged under that one too
-    try:
-        call(picture)
-    except guard.Denied:
-        return
-    original = np.array_equal(got[0], picture)
-    assert original == (cam.authorize("vlm_identify", service).verdict is guard.Verdict.ALLOW)
+    with make(engine, groups, FakeDetector(sees)) as g:
+        cam = g.source()
+        got: list[Any] = []
+        call = cam.protect(got.append, service=service)
+        picture = FACES.copy()  # an array that was a frame of another source would be judged under that one too
+        try:
+            call(picture)
+        except guard.Denied:
+            return
+        original = np.array_equal(got[0], picture)
+        assert original == (cam.authorize("vlm_identify", service).verdict is guard.Verdict.ALLOW)
