@@ -27,8 +27,6 @@ def running_task() -> object | None:
     trio = _trio_of_this_task()
     if trio is not None:
         return trio.lowlevel.current_task()  # type: ignore[no-any-return]
-    if "asyncio" not in sys.modules:
-        return None
     try:
         return asyncio.current_task()
     except RuntimeError:

@@ -51,7 +51,6 @@ class Seen:
 
     __slots__ = (
         "_covered",
-        "_detected_ns",
         "_faces",
         "_fault",
         "_glimpsed",
@@ -87,7 +86,7 @@ class Seen:
         self.snapshot: NDArray[np.uint8] | None = None
         self.outer: Seen | None = None
         self.finished = False
-        self.arrived_ns = None if arrived_s is None else int(arrived_s * 1e9)
+        self.arrived_ns = None if arrived_s is None else _arrived_ns(arrived_s, source.id)
         self.stale_s = 0.0
         self._glimpsed: Faces | None = None
         self._faces: Faces | None = None
@@ -156,9 +155,10 @@ class Seen:
                     if self.source.pixels_matter:
                         picture = self.snapshot = frozen_copy(self.image)
                         self.source.watch.check(picture)
-                    self._faces = faces = self.source.find_faces(picture)
+                    faces = self.source.find_faces(picture)
                     if self.source.pixels_matter:
                         self._covered = self.source.remember(faces, picture, self.at)
+                    self._faces = faces  # last: another thread takes what is covered once these are there
                 except GuardError as error:
                     self._fail(error)
                 self.stale_s = 0.0
@@ -247,6 +247,17 @@ def context_frame(seen: Seen | None) -> Iterator[None]:
         yield
     finally:
         _current.reset(token)
+
+
+def _arrived_ns(arrived_s: float, source: str | None) -> int:
+    """Of another clock, or yet to come, a frame would never be too old."""
+    if not 0 <= arrived_s <= time.monotonic():
+        raise SourceError(
+            f"the frame is said to have arrived at {arrived_s} s, which is no instant gone by",
+            where=f"source {source}",
+            mend="give arrived_s from time.monotonic() of this machine",
+        )
+    return int(arrived_s * 1e9)
 
 
 def frozen_copy(image: NDArray[Any]) -> NDArray[Any]:

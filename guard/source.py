@@ -134,8 +134,8 @@ class Source:
             arrived_s: when it arrived here, in seconds of `time.monotonic`, where it waited in a queue since: its age
                 counts from then. None for now.
 
-        Entering raises `SourceError` where `image` cannot be a frame. A detector that fails does not raise here: the
-        faces are unknown then, and calls in this frame are refused.
+        Raises `SourceError` where `arrived_s` is no instant gone by; entering does where `image` cannot be a frame. A
+        detector that fails does not raise here: the faces are unknown then, and calls in this frame are refused.
         """
         if at is not None and at.tzinfo is None:
             raise ConfigError(

@@ -31,6 +31,7 @@ __all__ = ["Config", "SourceConfig", "load_config"]
 Detect = Literal["every-frame", "on-demand", "on-change"]
 
 MAX_STALE_S = 2.0
+FACE_MEMORY_S = 0.7  # as `guard.vision.memory.HOLD_S`, which takes numpy and OpenCV to import
 
 _FACT_GROUPS = ("operator", "place", "capture", "use", "gallery", "subject", "evidence")
 _SETTINGS = ("detect", "max_stale_s", "min_face_px", "face_score", "max_age_s", "face_memory_s", "analyse_per_s")
@@ -41,9 +42,6 @@ _TABLES = {
     "telemetry": ("sources",),
 }
 _TOP = ("policy", "operator", "source", "services", "ledger", "telemetry", "gateway", "watch")
-
-
-FACE_MEMORY_S = 0.7
 
 
 @dataclass(frozen=True, slots=True)

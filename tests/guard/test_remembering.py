@@ -13,10 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import guard
+from guard.config.reading import FACE_MEMORY_S
 from guard.facts import Faces
 from guard.integrations.filters import FrameFilter
 from guard.remembering import Remembering, carried_over
 from guard.testing import FakeDetector
+from guard.vision.memory import HOLD_S
 from tests.conftest import BOX, POLICE, SCENE
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
@@ -62,6 +64,19 @@ def test_memory_ends_with_its_time_and_can_be_switched_off(make_guard, text: str
             describe(frame)
     assert np.array_equal(got[1], MISSED)
     assert g.ledger.verdicts() == ["redact", "allow"]
+
+
+def test_a_memory_that_fails_leaves_the_faces_unknown(make_guard, monkeypatch):
+    _, cam, describe, got = describing(make_guard)
+    monkeypatch.setattr(cam, "remember", lambda *_: (_ for _ in ()).throw(guard.GuardFault("no memory")))
+    with cam.frame(SEEN, at=START) as seen, pytest.raises(guard.GuardFault, match="no memory"):
+        describe(SEEN)
+    assert seen.known is None
+    assert not got
+
+
+def test_the_memory_of_calls_is_as_long_as_that_of_clips():
+    assert FACE_MEMORY_S == HOLD_S
 
 
 def test_an_encoded_or_scaled_copy_of_the_frame_is_covered_too(make_guard):
