@@ -408,6 +408,16 @@ def test_no_picture_of_a_redacted_call_keeps_its_metadata(setup, suffix: str, ki
     assert request == [with_face, {"image_url": as_url(without, kind)}]
 
 
+def test_a_picture_without_a_face_loses_its_place_in_a_redacted_call(setup):
+    _, model, describe = setup
+    placed = jpeg_with(flat(30), orientation=1, place=True)
+    assert b"SECRET" in placed
+    describe([placed])
+    describe([file(flat(200)), placed])
+    assert model.got[0] == [placed]  # an allowed call takes it as it is
+    assert b"SECRET" not in model.got[1][1]
+
+
 def test_a_thumbnail_that_nobody_looked_at_does_not_go_out_with_an_allowed_call(setup):
     g, model, describe = setup
     describe(photograph(".jpg", flat(30), thumbnail=True))
