@@ -182,7 +182,7 @@ def meaning(node: dict[str, Any], rule: Rule) -> Callable[[World], Any]:
         return lambda world: left(world) > right(world)
     if operator == ">=":
         return lambda world: left(world) >= right(world)
-    raise NotImplementedError(operator)
+    raise ValueError(f"the second opinion knows no operator {operator!r}")
 
 
 def literal(node: dict[str, Any]) -> Any:
