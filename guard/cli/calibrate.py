@@ -71,7 +71,7 @@ def calibrate(
 
 def _in_use(config: Path | None, source: str | None) -> tuple[int, float]:
     if config is None:
-        from guard.vision.detector import FACE_SCORE, MIN_FACE_PX
+        from guard.vision.operating_point import FACE_SCORE, MIN_FACE_PX
 
         return MIN_FACE_PX, FACE_SCORE
     from guard.config import load_config

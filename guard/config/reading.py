@@ -25,6 +25,7 @@ from guard.context.standing import NEAR_REAL_TIME_S
 from guard.errors import ConfigError
 from guard.facts import SERVICES, Facts
 from guard.policy import Settings
+from guard.vision.operating_point import FACE_SCORE, MIN_FACE_PX
 
 __all__ = ["Config", "SourceConfig", "load_config"]
 
@@ -232,8 +233,10 @@ def _source(
         id=entry.get("id"),
         facts=facts,
         detect=detect,
-        min_face_px=int(number(entry.get("min_face_px", 32), f"{where}.min_face_px", low=1, high=10_000, whole=True)),
-        face_score=number(entry.get("face_score", 0.5), f"{where}.face_score", low=0.0, high=1.0),
+        min_face_px=int(
+            number(entry.get("min_face_px", MIN_FACE_PX), f"{where}.min_face_px", low=1, high=10_000, whole=True)
+        ),
+        face_score=number(entry.get("face_score", FACE_SCORE), f"{where}.face_score", low=0.0, high=1.0),
         max_age_s=number(entry.get("max_age_s", 1.0), f"{where}.max_age_s", low=0.001, high=86_400.0),
         face_memory_s=number(entry.get("face_memory_s", FACE_MEMORY_S), f"{where}.face_memory_s", low=0.0, high=60.0),
         analyse_per_s=number(entry.get("analyse_per_s", 5.0), f"{where}.analyse_per_s", low=0.001, high=1000.0),
