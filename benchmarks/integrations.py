@@ -13,8 +13,10 @@ import asyncio
 import importlib
 import importlib.util
 import json
+import random
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -28,6 +30,7 @@ import guard
 from guard.bench.measuring import Row, interleave, percentile
 from guard.testing import FakeDetector
 
+PER_TURN = 20
 LINE = "{library:24} direct {direct:7.1f}  hooked {hooked:7.1f}  adds {adds_us:6.1f} us"
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = """
@@ -78,7 +81,7 @@ def main() -> None:
         with guard.load(config, ledger=Path(folder) / "decisions.db", detector=FakeDetector([[9, 9, 40, 40]])) as g:
             guard.install()
             for case in (*local(noise()), *clouds(noise()), *plain_http(), *models()):
-                results.append(asyncio.run(measured(case, g.source(), arguments.seconds)))
+                results.append(measured(case, g.source(), arguments.seconds))
                 print(LINE.format(**results[-1]))
     arguments.out.mkdir(parents=True, exist_ok=True)
     (arguments.out / "integrations.json").write_text(json.dumps(results, indent=1) + "\n")
@@ -89,35 +92,36 @@ def noise() -> Any:
     return np.random.default_rng().integers(0, 255, (360, 640, 3), dtype=np.uint8)
 
 
-async def measured(case: Case, cam: Any, seconds: float) -> dict[str, Any]:
-    """Medians in microseconds of the hooked call and of a `protect` call of the same verdict, which take turns.
-
-    Everything runs in one task, as a program's calls do: what a loop needs to start a task for each is not the hook's.
-    """
+def measured(case: Case, cam: Any, seconds: float) -> dict[str, Any]:
+    """Medians in microseconds of the hooked call and of a `protect` call of the same verdict, which take turns."""
     never = _never_later if case.waits else _never
-    run = _to_its_end if case.waits else _at_once
     direct = cam.protect(never, action=case.action, service=case.service)
+    calls = {"direct": lambda: direct(case.payload), "hooked": case.call}
     with cam.frame(noise()):
-        rows = [
-            Row("direct", denied(lambda: run(lambda: direct(case.payload))), per_turn=20),
-            Row("hooked", denied(lambda: run(case.call)), per_turn=20),
-        ]
-        interleave(rows, seconds=seconds)
-    medians = {row.name: round(percentile(row.samples_us, 50), 2) for row in rows}
+        if case.waits:
+            samples = asyncio.run(in_one_task(calls, seconds))
+        else:
+            rows = [Row(name, denied(call), per_turn=PER_TURN) for name, call in calls.items()]
+            interleave(rows, seconds=seconds)
+            samples = {row.name: row.samples_us for row in rows}
+    medians = {name: round(percentile(each, 50), 2) for name, each in samples.items()}
     return {"library": case.library, **medians, "adds_us": round(medians["hooked"] - medians["direct"], 2)}
 
 
-def _at_once(call: Callable[[], Any]) -> Any:
-    return call()
-
-
-def _to_its_end(call: Callable[[], Any]) -> Any:
-    """What `await` does with a call that waits for nothing, as a denied one must."""
-    try:
-        call().send(None)
-    except StopIteration as end:
-        return end.value
-    raise RuntimeError("a denied call waited for something while it was measured")
+async def in_one_task(calls: dict[str, Callable[[], Any]], seconds: float) -> dict[str, list[float]]:
+    """As `interleave`, of calls that are awaited, all in one task: a loop's start of a task for each is not theirs."""
+    samples: dict[str, list[float]] = {name: [] for name in calls}
+    shuffled = random.Random(20240501)
+    end, turn = time.perf_counter() + seconds, 0
+    while turn < 6 or time.perf_counter() < end:
+        for name in shuffled.sample(list(calls), len(calls)):
+            for _ in range(PER_TURN):
+                start = time.perf_counter_ns()
+                await denied_later(calls[name])
+                if turn >= 3:
+                    samples[name].append((time.perf_counter_ns() - start) / 1000)
+        turn += 1
+    return samples
 
 
 def denied(call: Callable[[], Any]) -> Callable[[], None]:
@@ -126,10 +130,22 @@ def denied(call: Callable[[], Any]) -> Callable[[], None]:
             answer = call()
         except guard.Denied:
             return
-        if not isinstance(answer.extensions["guard"], guard.Denied):  # httpx's way of refusing
-            raise RuntimeError("a forbidden call was released while it was measured")
+        _is_refusal(answer)
 
     return run
+
+
+async def denied_later(call: Callable[[], Any]) -> None:
+    try:
+        answer = await call()
+    except guard.Denied:
+        return
+    _is_refusal(answer)
+
+
+def _is_refusal(answer: Any) -> None:
+    if not isinstance(answer.extensions["guard"], guard.Denied):  # httpx's way of refusing
+        raise RuntimeError("a forbidden call was released while it was measured")
 
 
 def _never(*_: object) -> None:
