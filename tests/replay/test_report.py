@@ -176,6 +176,19 @@ def test_a_run_that_broke_off_says_so_first(denied: Replay):
     assert "It ended early. the clip broke off: 17 bytes short" in words
 
 
+def test_what_was_forbidden_and_what_could_not_be_judged_look_different(denied: Replay):
+    forbidden = words_of(denied)
+    assert "Where the guard itself failed" not in forbidden
+    assert "could not judge" not in forbidden
+    row = denied.calls[0]
+    fault = "the detector raised RuntimeError: broken"
+    broken = replace(denied, reasons=(), calls=(replace(row, faulted=row.denied),), faults={fault: row.denied})
+    said = words_of(broken)
+    assert f"{row.denied} of the denied were refused because the guard itself could not judge" in said
+    assert f"Where the guard itself failed Faults by frequency what calls {fault} {row.denied}" in said
+    assert "Rules that forbade" not in said
+
+
 def test_nothing_from_outside_becomes_markup(denied: Replay):
     evil = '<img src=x onerror="alert(1)">'
     ruled = replace(denied.reasons[0], reason=replace(denied.reasons[0].reason, rule=evil, title=evil, cite=evil))
