@@ -57,6 +57,10 @@ class Folder:
         """Where a unit lies once it is done."""
         return self.out / "units" / id[:2] / id
 
+    def units(self) -> Iterator[str]:
+        """The ids of all units that are done, of every run."""
+        return (folder.name for folder in (self.out / "units").glob("??/*"))
+
     def done(self, id: str) -> dict[str, Any] | None:
         """What came of a unit; None where it is not done."""
         try:

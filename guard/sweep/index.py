@@ -21,7 +21,7 @@ from guard.facts import format_instant
 from guard.ledger.keys import signing_key
 from guard.sweep.order import Order
 from guard.sweep.state import State
-from guard.sweep.unit import shown
+from guard.sweep.task import shown
 
 __all__ = ["INDEX", "SCHEMA", "SIGNED", "write_index"]
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from guard.errors import GuardError
-from guard.sweep.unit import Outcome, Stamp
+from guard.sweep.task import Outcome, Stamp
 
 __all__ = ["State"]
 

@@ -79,14 +79,14 @@ def verify_sweep(out: Path, *, public_key: bytes | None = None) -> Checked:
         ) from None
     except GuardError as error:
         found.add(str(error))
-    listed = set()
+    folder, listed = Folder(out), set()
     for line in _lines(out / INDEX, found):
         if "unit" in line:
             listed.add(line["unit"])
-            _check_unit(Folder(out), line, key, found)
-    for folder in (out / "units").glob("??/*"):
-        if folder.name not in listed:
-            found.add(f"unit {folder.name} is in no index: the sweep was killed, or it was added")
+            _check_unit(folder, line, key, found)
+    for unit in folder.units():
+        if unit not in listed:
+            found.add(f"unit {unit} is in no index: the sweep was killed, or it was added")
     return found
 
 
