@@ -11,6 +11,9 @@ import faulthandler
 import json
 import logging
 import os
+import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
@@ -39,6 +42,18 @@ _AT_A_TIME = 10_000
 
 _RETRIES = 3
 """How often a task is run again whose process died; left to itself Ray Data never gives one up."""
+
+_KNOCK_S = 10.0
+_ANSWER_S = 60.0
+"""How long a cluster may take to let a process in."""
+_TRY = """
+import sys, ray
+try:
+    ray.init(sys.argv[1], logging_level="ERROR", log_to_driver=False)
+except Exception as error:
+    sys.exit(f"{type(error).__name__}: {' '.join(str(error).split())}")
+"""
+_MEND = "start it with `ray start`, or name `local`"
 
 _TOLD_S = 1.0
 _STDERR = 2
@@ -80,15 +95,47 @@ def connected(address: str = LOCAL, workers: int | None = None) -> Iterator[None
         yield
         return
     here = {"num_cpus": workers, "include_dashboard": False} if address == LOCAL else {}
+    if address != LOCAL:
+        check_answers(address)
     try:
         ray.init(address, logging_level=logging.ERROR, log_to_driver=False, **here)
     except (ConnectionError, ImportError, RuntimeError, ValueError) as error:
-        what = f"the Ray cluster does not answer: {' '.join(str(error).split())[:200]}"
-        raise GuardError(what, where=address, mend="start it with `ray start`, or name `local`") from None
+        raise GuardError(_silent(one_line(error)), where=address, mend=_MEND) from None
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def check_answers(address: str) -> None:
+    """Raises `GuardError` where no cluster lets a process in at `address`.
+
+    Ray itself tries again and again, for minutes, and does not come back to who asked. So a process of its own is sent,
+    and not waited for longer than a minute.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    try:
+        if host and port.isdecimal():
+            socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK_S).close()
+        tried = subprocess.run(
+            [sys.executable, "-c", _TRY, address],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_ANSWER_S,
+        )
+    except OSError as error:
+        raise GuardError(_silent(error.strerror or str(error)), where=address, mend=_MEND) from None
+    except subprocess.TimeoutExpired:
+        raise GuardError(_silent(f"nothing came within {_ANSWER_S:g} s"), where=address, mend=_MEND) from None
+    if tried.returncode != 0:
+        said = (tried.stderr.strip().splitlines() or ["Ray ended"])[-1]
+        raise GuardError(_silent(said), where=address, mend=_MEND)
+
+
+def _silent(why: str) -> str:
+    return f"the Ray cluster does not answer: {why[:200]}"
 
 
 def run_on_ray(
