@@ -42,8 +42,11 @@ def sweep(
         str | None, typer.Option(metavar="ADDRESS", help="On this Ray cluster; `local` starts one of --workers cores.")
     ] = None,
     patience: Annotated[
-        float, typer.Option(min=1.0, help="Seconds without a finished frame after which a process counts as hung.")
-    ] = PATIENCE_S,
+        int,
+        typer.Option(
+            min=1, max=1_000_000, help="Seconds without a finished frame after which a process counts as hung."
+        ),
+    ] = int(PATIENCE_S),
     at: At = None,
     verify: Annotated[bool, typer.Option("--verify", help="Check what lies in --out, and decide nothing.")] = False,
     public_key: Annotated[

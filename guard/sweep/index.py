@@ -31,7 +31,7 @@ SCHEMA = "guard.sweep-index/1"
 
 
 def write_index(order: Order, state: State) -> None:
-    """Writes both files anew."""
+    """Writes both files anew. Raises `LedgerError` for the key, `OSError` where they cannot be written."""
     digest = hashlib.sha256()
     units = broken = 0
     with _replacing(order.out / INDEX) as file:

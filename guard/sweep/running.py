@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import os
+import sqlite3
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from functools import partial
@@ -70,8 +71,17 @@ def sweep(
     until then is kept and in the index.
     """
     stop = stop or Stop()
-    count = workers or len(os.sched_getaffinity(0))
-    execute = execute or partial(run_locally, workers=count, patience_s=patience_s)
+    execute = execute or partial(run_locally, workers=workers or _cores(), patience_s=patience_s)
+    try:
+        summary = _swept(paths, order, execute, progress, stop)
+    except (OSError, sqlite3.Error) as error:
+        raise _ended_early(str(error), order) from error
+    if not summary.files["found"] and not summary.interrupted:
+        raise SourceError("there is nothing to sweep", mend="name a video, or a folder with videos in or below it")
+    return summary
+
+
+def _swept(paths: Iterable[Path], order: Order, execute: Execute, progress: Progress | None, stop: Stop) -> Summary:
     folder = Folder(order.out)
     with folder.alone(), State(order.out / "state.db") as state:
         failed: str | None = None
@@ -90,13 +100,19 @@ def sweep(
             _take_up(under_way, order, state, folder)
         write_index(order, state)
         if failed is not None:
-            raise GuardError(
-                f"the sweep ended early: {failed}", where=str(order.out), mend="mend that, and run it again"
-            )
-        summary = summed(order, state, interrupted=stop.asked)
-    if not summary.files["found"] and not summary.interrupted:
-        raise SourceError("there is nothing to sweep", mend="name a video, or a folder with videos in or below it")
-    return summary
+            raise _ended_early(failed, order)
+        return summed(order, state, interrupted=stop.asked)
+
+
+def _ended_early(why: str, order: Order) -> GuardError:
+    return GuardError(f"the sweep ended early: {why}", where=str(order.out), mend="mend that, and run it again")
+
+
+def _cores() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on every system
+        return os.cpu_count() or 1
 
 
 def _found(paths: Iterable[Path], order: Order, state: State, under_way: set[Path]) -> Iterator[Path]:

@@ -12,9 +12,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 
 from guard.errors import ConfigError, GuardError, SourceError
+from guard.facts import Faces
 from guard.ledger import read
 from guard.ledger.keys import public_key
 from guard.ledger.verifying import verify
@@ -22,6 +24,8 @@ from guard.replay.stopping import Stop
 from guard.sweep import Order, sweep
 from guard.sweep import folder as folder_module
 from guard.sweep.folder import Folder
+from guard.sweep.memory import Memory
+from guard.sweep.running import _cores
 from guard.sweep.task import Outcome, Task
 from guard.sweep.unit import Worker, on_one_core
 from guard.sweep.verifying import verify_sweep
@@ -408,3 +412,54 @@ def test_all_of_a_unit_is_on_disk_before_it_has_its_name(tmp_path: Path, swept: 
     assert set(done[:at]) >= {"decisions.db", "decisions.db.pub", "unit.json"}
     (unit,) = tmp_path.glob("out/units/*/*")
     assert done[at + 1] == unit.parent.name
+
+
+def test_a_folder_that_cannot_be_locked_is_said(tmp_path: Path, swept: Sweep):
+    archive(tmp_path / "in", 1)
+    (tmp_path / "out/sweep.lock").mkdir(parents=True)
+    with pytest.raises(GuardError, match="the folder cannot be used: Is a directory"):
+        swept(tmp_path / "in")
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", '{"unit": "another"}', "{"])
+def test_a_unit_that_cannot_be_read_is_neither_counted_nor_made_again(tmp_path: Path, swept: Sweep, text: str):
+    archive(tmp_path / "in", 1)
+    swept(tmp_path / "in")
+    (unit,) = tmp_path.glob("out/units/*/*/unit.json")
+    unit.write_text(text)
+    with pytest.raises(GuardError, match=r"a unit cannot be read: .*; remove it, to have it made again"):
+        swept(tmp_path / "in")
+
+
+def test_an_index_that_cannot_be_written_is_said(tmp_path: Path, swept: Sweep):
+    archive(tmp_path / "in", 1)
+    (tmp_path / "out/index.jsonl.part").mkdir(parents=True)
+    with pytest.raises(GuardError, match=r"the sweep ended early: .*Is a directory"):
+        swept(tmp_path / "in")
+
+
+def test_a_state_that_cannot_be_written_is_said(tmp_path: Path, swept: Sweep, monkeypatch: pytest.MonkeyPatch):
+    def full(*arguments: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    archive(tmp_path / "in", 1)
+    monkeypatch.setattr("guard.sweep.state.State.add", full)
+    with pytest.raises(GuardError, match="the sweep ended early: database or disk is full"):
+        swept(tmp_path / "in")
+    (tmp_path / "out/state.db").write_bytes(b"no database at all" * 100)
+    with pytest.raises(GuardError, match="the state of the sweep cannot be used"):
+        swept(tmp_path / "in")
+
+
+def test_there_is_a_core_on_every_system(monkeypatch: pytest.MonkeyPatch):
+    assert _cores() == len(os.sched_getaffinity(0))
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert _cores() == os.cpu_count()
+
+
+def test_memory_keeps_one_nobody_for_all_frames_without_faces():
+    picture, later = np.zeros((32, 32, 3), np.uint8), np.ones((32, 32, 3), np.uint8)
+    memory = Memory(None, min_face_px=32, face_score=0.5)  # type: ignore[arg-type]
+    for each in (picture, later):
+        memory.keep(each, Faces(np.empty((0, 4), np.float32), np.empty(0, np.float32)))
+    assert memory.detect(picture) is memory.detect(later)
