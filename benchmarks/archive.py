@@ -3,7 +3,8 @@
 Usage: python benchmarks/archive.py [--seconds 8] [--rounds 3] [--out benchmarks/results]
 
 The clip is the body-worn sample, scaled and encoded anew (H.264, 25 frames a second), and starts over until it is long
-enough. Times are processor time of the whole process, in turns, medians: other work on the machine disturbs them less.
+enough. Times are processor time of the whole process, which keeps to one core as a worker of a sweep does, in turns,
+medians: other work on the machine disturbs them less.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import cv2
 from guard.config import load_config
 from guard.replay.clip import open_clip
 from guard.sweep.order import order_of
-from guard.sweep.unit import Worker
+from guard.sweep.unit import Worker, on_one_core
 from guard.vision import Detector
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -39,6 +40,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results")
     arguments = parser.parse_args()
+    on_one_core()
     rows = []
     for size in SIZES:
         with tempfile.TemporaryDirectory() as name:
@@ -57,12 +59,12 @@ def measure(folder: Path, size: tuple[int, int], seconds: int, rounds: int) -> d
     number = iter(range(1000))
 
     def decode() -> None:
-        with closing(open_clip(clip)) as opened:
+        with closing(open_clip(clip, threads=1)) as opened:
             for _ in opened.frames():
                 pass
 
     def detect() -> None:
-        with closing(open_clip(clip)) as opened:
+        with closing(open_clip(clip, threads=1)) as opened:
             for frame in opened.frames():
                 detector.detect(frame.image)
 

@@ -84,11 +84,13 @@ def run(folder: Path, workers: int, number: int, *, redact: bool) -> dict[str, A
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
     wall_s = time.perf_counter() - start
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     summary = json.loads(done.stdout)
     return {
         "workers": workers,
         "wall_s": round(wall_s, 2),
-        "cpu_s": round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 2),
+        "cpu_s": round(cpu_s, 2),
+        "cores_in_use": round(cpu_s / wall_s, 2),
         "units": summary["files"]["made"],
         "frames": summary["frames"],
         "bytes_per_unit": sum(path.stat().st_size for path in out.glob("units/*/*/*")) // summary["files"]["made"],

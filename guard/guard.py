@@ -283,16 +283,18 @@ def assemble(
     return loaded
 
 
-def open_ledger(config: Config, path: Path, *, key: Path | None = None) -> Ledger:
+def open_ledger(config: Config, path: Path, *, key: Path | None = None, durable: bool = True) -> Ledger:
     """The ledger in the file `path`, signed and sealed as `[ledger]` says, with `key` instead of the key it names.
 
-    Raises `LedgerError` where it cannot be written.
+    Where it is not `durable`, a release does not wait for the disk: for calls that release nothing, into a file that
+    counts for nothing until its owner has synced it. Raises `LedgerError` where it cannot be written.
     """
     return Ledger(
         path,
         key=key or config.ledger_key,
         checkpoint_records=config.checkpoint_records,
         checkpoint_seconds=config.checkpoint_seconds,
+        durable=durable,
     )
 
 

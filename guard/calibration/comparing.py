@@ -48,7 +48,20 @@ class Sighting:
     second: float | None
 
     @property
+    def alone(self) -> str | None:
+        """Which detector alone saw it, ``first`` or ``second``; None where both did."""
+        if self.first is not None and self.second is not None:
+            return None
+        return "second" if self.first is None else "first"
+
+    @property
+    def score(self) -> float:
+        """The second detector's where it saw the face, else the first one's."""
+        return (self.second if self.second is not None else self.first) or 0.0
+
+    @property
     def width(self) -> float:
+        """Of the box, in pixels."""
         return self.box[2] - self.box[0]
 
 
@@ -74,15 +87,16 @@ def sampled(clip: Path, every_s: float) -> Iterator[Frame]:
     Raises `SourceError` where there is no frame.
     """
     opened = open_clip(clip)
-    due_s = 0.0
+    due_s = None
     with closing(opened):
         try:
             for frame in opened.frames():
-                if frame.seconds >= due_s:
+                if due_s is None or frame.seconds >= due_s:
                     due_s = frame.seconds + every_s
                     yield frame
         except BrokeOff:
-            return
+            if due_s is None:
+                raise
 
 
 def _overlaps(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[Any]:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from guard.calibration.comparing import Second, Sighting, sampled, sightings
 from guard.calibration.estimating import Counts
 from guard.calibration.result import Calibration, Setting
@@ -50,12 +52,15 @@ def calibrate(
         smallest_px: width in pixels from which on a face counts.
         target: the recall that is wanted, as a share of what the second detector sees.
         every_s: seconds from one frame that is looked at to the next.
-        most_frames: looks at no more; the same number of each clip, from its beginning.
+        most_frames: looks at no more; the same number of each clip, from its beginning. Where there are more clips than
+            that, one frame of so many of them, spread evenly.
         sheet: collects the faces that only one detector saw.
         progress: called with the number of frames done, and how many there are at most.
 
-    Raises `SourceError` where no clip can be read.
+    A clip that cannot be read, or whose pictures are too large for the smallest faces, is listed and stops nothing.
+    Raises `SourceError` where none can be read, and `GuardFault` where a detector fails.
     """
+    clips = _spread(clips, most_frames)
     sizes = sorted({*_SIZES, min_face_px}, reverse=True)
     scores = sorted({*_SCORES, face_score}, reverse=True)
     tally = _Tally(detector, second, sizes, scores, smallest_px)
@@ -64,9 +69,9 @@ def calibrate(
     for clip in clips:
         try:
             for frame in _first(sampled(clip, every_s), each):
-                disagreed = tally.look(frame, str(clip), (min_face_px, face_score))
+                disagreed, everybody = tally.look(frame, str(clip), (min_face_px, face_score))
                 if sheet is not None:
-                    sheet.add(frame.image, disagreed)
+                    sheet.add(frame.image, disagreed, everybody)
                 if progress is not None:
                     progress(tally.frames, each * len(clips))
         except SourceError as error:
@@ -103,26 +108,32 @@ class _Tally:
         }
         self._took_s: dict[int, list[float]] = {size: [] for size in sizes}
 
-    def look(self, frame: Frame, clip: str, current: tuple[int, float]) -> list[Sighting]:
-        """Looks at a frame under every setting; gives the faces that only one detector saw under the current one."""
+    def look(self, frame: Frame, clip: str, current: tuple[int, float]) -> tuple[list[Sighting], Faces]:
+        """Looks at a frame under every setting.
+
+        Gives the faces that only one detector saw under the current one, and all that any saw under any. Raises what
+        the detectors do, with nothing counted of the frame.
+        """
         stretch = (clip, int(frame.seconds // _STRETCH_S))
         seen = self._second.detect(frame.image, face_score=_SECOND_SCORE)
-        disagreed: list[Sighting] = []
+        took_s: dict[int, float] = {}
+        lowest: dict[int, Faces] = {}
         for size in self._sizes:
             start = time.perf_counter()
-            lowest = self._detector.detect(frame.image, min_face_px=size, face_score=self._scores[-1])
-            self._took_s[size].append(time.perf_counter() - start)
-            for score in self._scores:
-                # Those of a higher threshold are the first of a lower one: best scores come first.
-                number = int((lowest.scores >= score).sum())
-                found = sightings(Faces(lowest.boxes[:number].copy(), lowest.scores[:number].copy()), seen)
-                found = [each for each in found if each.width >= self._smallest_px]
-                stretches = self._counts[size, score]
-                stretches[stretch] = stretches.get(stretch, Counts()) + _counted(found)
-                if (size, score) == current:
-                    disagreed = [each for each in found if each.first is None or each.second is None]
+            lowest[size] = self._detector.detect(frame.image, min_face_px=size, face_score=self._scores[-1])
+            took_s[size] = time.perf_counter() - start
+        disagreed: list[Sighting] = []
+        for size, score in self._counts:
+            found = sightings(_at_least(lowest[size], score), seen)
+            found = [each for each in found if each.width >= self._smallest_px]
+            stretches = self._counts[size, score]
+            stretches[stretch] = stretches.get(stretch, Counts()) + _counted(found)
+            if (size, score) == current:
+                disagreed = [each for each in found if each.alone is not None]
+        for size in self._sizes:
+            self._took_s[size].append(took_s[size])
         self.frames += 1
-        return disagreed
+        return disagreed, _together([seen, *lowest.values()])
 
     def settings(self) -> list[Setting]:
         """Every setting, the cheapest first: larger faces, then higher thresholds."""
@@ -133,9 +144,25 @@ class _Tally:
         ]
 
 
+def _spread(clips: Sequence[Path], most: int) -> Sequence[Path]:
+    """At most so many of them, evenly spread."""
+    return clips if len(clips) <= most else [clips[number * len(clips) // most] for number in range(most)]
+
+
+def _at_least(faces: Faces, score: float) -> Faces:
+    """Those of a higher threshold are the first of a lower one: best scores come first."""
+    number = int((faces.scores >= score).sum())
+    return Faces(faces.boxes[:number].copy(), faces.scores[:number].copy())
+
+
+def _together(several: Sequence[Faces]) -> Faces:
+    return Faces(np.concatenate([each.boxes for each in several]), np.concatenate([each.scores for each in several]))
+
+
 def _counted(found: list[Sighting]) -> Counts:
-    first = sum(each.second is None for each in found)
-    second = sum(each.first is None for each in found)
+    """Of one frame."""
+    first = sum(each.alone == "first" for each in found)
+    second = sum(each.alone == "second" for each in found)
     return Counts(len(found) - first - second, first, second, 1)
 
 

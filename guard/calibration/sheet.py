@@ -1,6 +1,7 @@
 """The contact sheet: the faces that only one of two detectors saw, side by side in one picture.
 
-It is made of pieces of the footage: written for its owner's eyes only (mode 0600), or with every piece's face hidden.
+It is made of pieces of the footage: written for its owner's eyes only (mode 0600), and with every face hidden where
+that is asked for.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class Sheet:
 
     Args:
         path: the PNG to write.
-        redacted: whether the faces in it are hidden, so that only what is around them shows.
+        redacted: whether all faces in it are hidden, so that only what is around them shows.
     """
 
     def __init__(self, path: Path, *, redacted: bool = False) -> None:
@@ -46,15 +47,16 @@ class Sheet:
         self._order = count()
         self._kept: dict[str, list[tuple[float, int, NDArray[np.uint8]]]] = {"first": [], "second": []}
 
-    def add(self, image: NDArray[np.uint8], found: Iterable[Sighting]) -> None:
-        """Takes the pieces of a frame (H x W x 3 uint8 BGR) around faces that one detector alone saw."""
+    def add(self, image: NDArray[np.uint8], found: Iterable[Sighting], everybody: Faces) -> None:
+        """Takes the pieces of a frame (H x W x 3 uint8 BGR) around faces that one detector alone saw.
+
+        `everybody` are all faces of the frame, those of others included, who may stand beside them.
+        """
         for each in found:
-            kind = "first" if each.second is None else "second"
-            score = each.first if each.second is None else each.second
-            kept = self._kept[kind]
-            if len(kept) == _MOST and (score or 0.0) <= kept[0][0]:
+            kept = self._kept[each.alone or "first"]
+            if len(kept) == _MOST and each.score <= kept[0][0]:
                 continue
-            entry = (score or 0.0, next(self._order), self._piece(image, each))
+            entry = (each.score, next(self._order), self._piece(image, each, everybody))
             if len(kept) == _MOST:
                 heapq.heapreplace(kept, entry)
             else:
@@ -83,14 +85,14 @@ class Sheet:
             raise GuardError(what, where=str(self.path), mend="name another --out") from None
         return self.path
 
-    def _piece(self, image: NDArray[np.uint8], seen: Sighting) -> NDArray[np.uint8]:
+    def _piece(self, image: NDArray[np.uint8], seen: Sighting, everybody: Faces) -> NDArray[np.uint8]:
         """The surroundings of a face, three times its size, with its box and score."""
         x1, y1, x2, y2 = seen.box
         half = 1.5 * max(x2 - x1, y2 - y1, 8.0)
         left, top = round((x1 + x2) / 2 - half), round((y1 + y2) / 2 - half)
         side = max(1, round(2 * half))
         if self._redacted:
-            image = redact(image, Faces(np.array([seen.box], np.float32), np.ones(1, np.float32)))
+            image = redact(image, everybody)
         piece = np.full((side, side, 3), _PAPER, np.uint8)
         inside = image[max(0, top) : top + side, max(0, left) : left + side]
         y, x = max(0, -top), max(0, -left)
@@ -99,9 +101,8 @@ class Sheet:
         scale = _SIDE / side
         corners = [(round((x - left) * scale), round((y - top) * scale)) for x, y in ((x1, y1), (x2, y2))]
         cv2.rectangle(shrunk, corners[0], corners[1], (60, 220, 250), 1)
-        score = seen.first if seen.second is None else seen.second
         shrunk[-_LABEL:] = _PAPER
-        _write(shrunk, f"{score:.2f}  {x2 - x1:.0f} px", (3, _SIDE - 5), 0.36)
+        _write(shrunk, f"{seen.score:.2f}  {x2 - x1:.0f} px", (3, _SIDE - 5), 0.36)
         return np.asarray(shrunk, np.uint8)
 
     def _part(self, title: str, kept: list[tuple[float, int, Any]]) -> NDArray[np.uint8] | None:

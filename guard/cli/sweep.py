@@ -20,6 +20,7 @@ from guard.replay.stopping import Stop
 from guard.sweep import Summary
 from guard.sweep import sweep as run_sweep
 from guard.sweep.order import Order, order_of
+from guard.sweep.task import PATIENCE_S
 
 __all__ = ["sweep"]
 
@@ -40,6 +41,12 @@ def sweep(
     ray: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="On this Ray cluster; `local` starts one of --workers cores.")
     ] = None,
+    patience: Annotated[
+        int,
+        typer.Option(
+            min=1, max=1_000_000, help="Seconds without a finished frame after which a process counts as hung."
+        ),
+    ] = int(PATIENCE_S),
     at: At = None,
     verify: Annotated[bool, typer.Option("--verify", help="Check what lies in --out, and decide nothing.")] = False,
     public_key: Annotated[
@@ -58,11 +65,13 @@ def sweep(
     logging.getLogger("guard").addHandler(logging.NullHandler())
     with _progress(paths, order) as progress, Stop().listening() as stop:
         if ray is None:
-            summary = run_sweep(paths, order, workers=workers, progress=progress, stop=stop)
+            summary = run_sweep(paths, order, workers=workers, patience_s=patience, progress=progress, stop=stop)
         else:
             from guard.sweep.ray import sweep as sweep_on_ray
 
-            summary = sweep_on_ray(paths, order, address=ray, workers=workers, progress=progress, stop=stop)
+            summary = sweep_on_ray(
+                paths, order, address=ray, workers=workers, patience_s=patience, progress=progress, stop=stop
+            )
     if json:
         print_json(summary.to_json())
     else:

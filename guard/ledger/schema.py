@@ -1,6 +1,7 @@
 """The tables, and how they are opened.
 
-WAL with ``synchronous = FULL``: a commit that returned is on disk, and a reader never blocks the writer. What the file
+WAL with ``synchronous = FULL``: a commit that returned is on disk, and a reader never blocks the writer (a file that
+counts only once all of it was synced does without, see `guard.guard.open_ledger`). What the file
 says is said in leaves; every other value in it is derived from them or signed, and `verify` derives it again.
 """
 
@@ -69,15 +70,18 @@ CREATE VIEW records AS
 """
 
 
-def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
-    """Opens the file. Raises `sqlite3.Error`; callers turn that into a `LedgerError`."""
+def connect(path: Path, *, read_only: bool = False, durable: bool = True) -> sqlite3.Connection:
+    """Opens the file. Raises `sqlite3.Error`; callers turn that into a `LedgerError`.
+
+    Where it is not `durable`, a commit does not wait for the disk.
+    """
     if read_only:
         return _connect_to_read(path)
     # One thread at a time uses it: whoever opens the ledger first, its writer from then on.
     connection = sqlite3.connect(path, timeout=5.0, isolation_level=None, check_same_thread=False)
     try:
+        connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
         connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA wal_autocheckpoint = 0")  # the writer does it, when nobody waits for the disk
     except BaseException:
         connection.close()

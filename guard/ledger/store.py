@@ -39,14 +39,17 @@ class Store:
         origin: the name of this ledger, under which its checkpoints are signed.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Opens or makes the file, and proves by a committed write that it can be written. Raises `sqlite3.Error`."""
+    def __init__(self, path: Path, *, durable: bool = True) -> None:
+        """Opens or makes the file, and proves by a committed write that it can be written. Raises `sqlite3.Error`.
+
+        Where it is not `durable`, nothing waits for the disk, and a commit is there only as long as the machine runs.
+        """
         self.size = self.sealed = 0
         self.origin = ""
         self._path = path
         self._tree = Frontier()
         self._rows: list[tuple[int, str, bytes]] = []
-        self._connection = connect(path)
+        self._connection = connect(path, durable=durable)
         try:
             self._file = _identity(path)
             self._connection.execute("BEGIN IMMEDIATE")
@@ -141,7 +144,7 @@ class Store:
         return note
 
     def commit(self) -> None:
-        """Ends the transaction; when this returns, all of it is on disk."""
+        """Ends the transaction; when this returns, all of it is on disk, unless the store is not durable."""
         self._write_rows()
         self._connection.execute(
             "UPDATE tree SET size = ?, peaks = ?, sealed = ? WHERE one = 1",

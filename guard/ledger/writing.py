@@ -68,6 +68,8 @@ class Ledger:
         key: PEM file of the Ed25519 key that signs checkpoints; else the environment's, else one beside the ledger.
         checkpoint_records: how many leaves there may be without a checkpoint over them.
         checkpoint_seconds: how long a leaf may be without one.
+        durable: whether commits wait for the disk. Only a file that counts for nothing until its owner has synced it
+            may do without.
 
     Raises `LedgerError` at once where the file cannot be written, so that nothing starts without a record.
     """
@@ -80,8 +82,10 @@ class Ledger:
         key: Path | None = None,
         checkpoint_records: int = 1000,
         checkpoint_seconds: float = 60.0,
+        durable: bool = True,
     ) -> None:
         self.path = Path(path)
+        self._durable = durable
         self.checkpoint_records = checkpoint_records
         self.checkpoint_seconds = checkpoint_seconds
         self._key_file = key
@@ -201,7 +205,7 @@ class Ledger:
         self._handed_s = self._unwritten_s = _NEVER
         self._store: Store | None = None
         try:
-            self._store = store = Store(self.path)
+            self._store = store = Store(self.path, durable=self._durable)
             self._key = signing_key(self.path, self._key_file)
             self._origin = store.origin
             last_at = store.last_at()
@@ -317,7 +321,7 @@ class Ledger:
     def _write(self, now_s: float, *, pending: bool, last: bool) -> None:
         store = self._store
         if store is None:
-            store = self._store = Store(self.path)
+            store = self._store = Store(self.path, durable=self._durable)
             self._drafts.reopened()
         lost = self._drafts.lost
         store.begin()

@@ -9,17 +9,13 @@ from typing import TYPE_CHECKING
 from guard.errors import GuardError, SourceError
 from guard.redacting.clip import Redacted, Redaction, redact_clip
 from guard.redacting.still import redact_picture
-from guard.replay.clip import PICTURES
+from guard.replay.suffixes import PICTURES, VIDEOS
 
 if TYPE_CHECKING:
     from guard.replay.stopping import Stop
     from guard.vision import Detector
 
-__all__ = ["VIDEOS", "redact_all", "targets"]
-
-VIDEOS = frozenset(
-    {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".3gp", ".wmv"}
-)
+__all__ = ["redact_all", "targets"]
 
 
 def targets(paths: list[Path], out: Path) -> list[tuple[Path, Path]]:

@@ -96,6 +96,7 @@ def redact_clip(
     redaction: Redaction,
     *,
     detector: Detector,
+    threads: int = 0,
     progress: Callable[[float], None] | None = None,
     stop: Stop | None = None,
 ) -> Redacted:
@@ -109,18 +110,19 @@ def redact_clip(
         out: the file to write.
         redaction: how faces are found and hidden.
         detector: what finds them.
-        progress: called with the part that is done, 0 to 1.
+        threads: of the decoder and of the encoder; 0 = as many as the machine has cores.
+        progress: called after each frame with the part that is done, 0 to 1; 0 where nobody knows how long it is.
         stop: asked between two frames whether to end; what was written is removed then.
 
     Raises `SourceError` where the clip cannot be read, the file cannot be written, or the frames of `hold_s` do not fit
     into memory; `KeyboardInterrupt` where it was asked to stop. A clip that breaks off is redacted up to there, and
     `Redacted.broke_off` says so.
     """
-    opened = open_clip(clip)
+    opened = open_clip(clip, threads=threads)
     with closing(opened):
         if opened.live:
             raise SourceError("a live clip has no end", where=opened.name, mend="record it, then redact the file")
-        run = _Run(opened, VideoWriter(out, opened, threads=0), redaction, detector)
+        run = _Run(opened, VideoWriter(out, opened, threads=threads), redaction, detector)
         try:
             broke_off = run.through(stop or Stop(), progress)
             run.writer.close()
@@ -158,8 +160,8 @@ class _Run:
                 if stop.asked:
                     raise KeyboardInterrupt
                 self._take(frame)
-                if progress is not None and self._clip.total:
-                    progress(min(1.0, (frame.index + 1) / self._clip.total))
+                if progress is not None:
+                    progress(min(1.0, (frame.index + 1) / self._clip.total) if self._clip.total else 0.0)
         except BrokeOff as error:
             if self._bridging is None:
                 raise

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from guard.errors import SourceError
+from guard.replay.suffixes import PICTURES
 
 if TYPE_CHECKING:
     import av
@@ -33,7 +34,6 @@ PATIENCE_S = 10.0
 
 _SCHEMES = frozenset({"rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "udp", "tcp", "srt", "rtp", "mms"})
 _CAMERA = re.compile(r"(?:/dev/video)?\d{1,3}")
-PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
 
 
 class BrokeOff(SourceError):
@@ -107,10 +107,11 @@ class Clip(Protocol):
         """Lets go of the file or the device."""
 
 
-def open_clip(clip: str | Path, *, patience_s: float = PATIENCE_S) -> Clip:
+def open_clip(clip: str | Path, *, patience_s: float = PATIENCE_S, threads: int = 0) -> Clip:
     """Opens a file, a folder of pictures, a camera (``0`` or ``/dev/video0``) or an address (``rtsp://...``).
 
-    A camera, an address and a pipe are given up after `patience_s` seconds of silence. Raises `SourceError`.
+    A camera, an address and a pipe are given up after `patience_s` seconds of silence. A file is decoded on `threads`
+    threads; 0 = as many as the machine has cores. Raises `SourceError`.
     """
     text = str(clip)
     if is_address(text):
@@ -130,7 +131,7 @@ def open_clip(clip: str | Path, *, patience_s: float = PATIENCE_S) -> Clip:
         return open_pictures(path)
     from guard.replay.container import open_file
 
-    return open_file(path, patience_s=patience_s)
+    return open_file(path, patience_s=patience_s, threads=threads)
 
 
 def is_address(text: str) -> bool:

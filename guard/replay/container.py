@@ -33,10 +33,15 @@ __all__ = ["ContainerClip", "open_address", "open_file"]
 _DEFAULT_RATE = Fraction(25)
 _NEVER_SET = datetime(1980, 1, 1, tzinfo=UTC)
 """Recorders without a clock write the epoch of 1904 or of 1970."""
+_PICKS_THREADS = int(av.__version__.partition(".")[0]) >= 17
+"""Whether PyAV converts colours on as many threads as it is told; up to 16 it used one."""
 
 
-def open_file(path: Path, *, patience_s: float) -> ContainerClip:
-    """A video file, or a pipe. Raises `SourceError` where it holds no video that can be decoded."""
+def open_file(path: Path, *, patience_s: float, threads: int = 0) -> ContainerClip:
+    """A video file, or a pipe, decoded on `threads` threads, 0 for as many as there are cores.
+
+    Raises `SourceError` where it holds no video that can be decoded.
+    """
     try:
         kind = path.stat().st_mode
         regular = stat.S_ISREG(kind)
@@ -47,7 +52,7 @@ def open_file(path: Path, *, patience_s: float) -> ContainerClip:
     # "file:" keeps FFmpeg from reading a name like "concat:..." as an address.
     if regular:
         container = _open(f"file:{path}", name=str(path), options={}, patience_s=None)
-        return ContainerClip(container, name=str(path), stem=path.stem, path=path)
+        return ContainerClip(container, name=str(path), stem=path.stem, path=path, threads=threads)
     container = within(
         patience_s,
         lambda: _open(f"file:{path}", name=str(path), options={}, patience_s=patience_s),
@@ -94,7 +99,7 @@ def _open(url: str, *, name: str, options: dict[str, str], patience_s: float | N
 
 class ContainerClip:
     """A clip out of an open container. `path` is given for a regular file, `patience_s` for anything that may
-    stall.
+    stall. `threads` is how many the decoder may use; 0 = as many as the machine has cores.
     """
 
     def __init__(
@@ -106,6 +111,7 @@ class ContainerClip:
         path: Path | None = None,
         patience_s: float | None = None,
         live: bool = False,
+        threads: int = 0,
     ) -> None:
         self.name = name
         self.stem = stem
@@ -115,6 +121,10 @@ class ContainerClip:
         self._container = container
         self._video = container.streams.video[0]
         self._video.thread_type = "SLICE"
+        self._video.thread_count = threads
+        # One for the clip: it keeps its tables, and the threads it starts.
+        self._reformatter = av.video.reformatter.VideoReformatter()
+        self._reformatting = {"format": "bgr24", "threads": threads} if _PICKS_THREADS else {"format": "bgr24"}
         self.sound = container.streams.audio[0] if container.streams.audio else None
         self.total: int | None = self._video.frames or None
         self.rate: Fraction = self._video.average_rate or self._video.guessed_rate or _DEFAULT_RATE
@@ -222,7 +232,7 @@ class ContainerClip:
             captured: datetime | None = datetime.now(UTC)
         else:
             captured = None if self.created is None else self.created + timedelta(seconds=seconds)
-        image = np.ascontiguousarray(picture.to_ndarray(format="bgr24"))
+        image = np.ascontiguousarray(self._reformatter.reformat(picture, **self._reformatting).to_ndarray())
         return Frame(index, pts, seconds, upright(image, self._matrix), captured)
 
     def _settle(self, frames: int) -> None:

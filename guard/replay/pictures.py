@@ -12,7 +12,8 @@ import numpy as np
 
 from guard._imports import native
 from guard.errors import SourceError
-from guard.replay.clip import PICTURES, BrokeOff, Frame, Image
+from guard.replay.clip import BrokeOff, Frame, Image
+from guard.replay.suffixes import PICTURES
 
 with native("cv2"):
     import cv2

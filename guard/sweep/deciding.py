@@ -13,6 +13,7 @@ from guard.matchers import Counting
 from guard.replay.checking import begin
 from guard.replay.clip import BrokeOff, Clip, Frame
 from guard.replay.result import Calls, Reasons
+from guard.sweep.task import one_line
 
 if TYPE_CHECKING:
     from guard.facts import Decision, Faces
@@ -64,7 +65,7 @@ def decide_clip(
         clip: an open clip that is no camera.
         source: as what it is judged; fresh, since what is seen of a clip stays with its source.
         stop: asked between two frames whether to end.
-        progress: called with the part that is done, 0 to 1, after each frame.
+        progress: called after each frame with the part that is done, 0 to 1; 0 where nobody knows how long it is.
         memory: keeps the faces that were found, for whoever reads the clip again.
 
     A clip that breaks off is decided up to there. Raises `SourceError` where there is no frame at all, and
@@ -82,12 +83,12 @@ def decide_clip(
                 if memory is not None and faces is not None:
                     memory.keep(frame.image, faces)
                 decided.seconds = frame.seconds + float(1 / clip.rate)
-                if progress is not None and clip.total:
-                    progress(min(1.0, decided.frames / clip.total))
+                if progress is not None:
+                    progress(min(1.0, decided.frames / clip.total) if clip.total else 0.0)
         except BrokeOff as error:
             if not decided.frames:
                 raise
-            decided.broke_off = " ".join(str(error).split())
+            decided.broke_off = one_line(error)
     if not decided.frames:
         raise SourceError("the clip gives no frame", where=clip.name, mend="give a video")
     return decided

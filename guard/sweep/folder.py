@@ -41,14 +41,9 @@ class Folder:
         """Inside, no other sweep runs in this folder; what killed processes left half-done is gone before and
         after.
 
-        Raises `GuardError` where one is at work.
+        Raises `GuardError` where one is at work, and where the folder cannot be used.
         """
-        with open(self.out / "sweep.lock", "w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                what = "another sweep is at work in this folder"
-                raise GuardError(what, where=str(self.out), mend="wait for it, or name another --out") from None
+        with self._lock():
             self._discard_parts()
             yield
             self._discard_parts()
@@ -57,10 +52,16 @@ class Folder:
         """Where a unit lies once it is done."""
         return self.out / "units" / id[:2] / id
 
+    def units(self) -> Iterator[str]:
+        """The ids of all units that are done, of every run."""
+        return (folder.name for folder in (self.out / "units").glob("??/*"))
+
     def done(self, id: str) -> dict[str, Any] | None:
         """What came of a unit; None where it is not done."""
         try:
             found = json.loads((self.unit(id) / _UNIT).read_bytes())
+            if not isinstance(found, dict) or found.get("unit") != id:
+                raise ValueError("it says nothing of this unit")
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
@@ -68,7 +69,7 @@ class Folder:
             raise LedgerError(
                 f"a unit cannot be read: {error}", where=where, mend="remove it, to have it made again"
             ) from None
-        return dict(found)
+        return found
 
     @contextmanager
     def part(self) -> Iterator[Path]:
@@ -100,6 +101,24 @@ class Folder:
             return False
         _sync(target.parent)
         return True
+
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        try:
+            lock = open(self.out / "sweep.lock", "w")  # noqa: SIM115 - closed below
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BaseException:
+                lock.close()
+                raise
+        except BlockingIOError:
+            what = "another sweep is at work in this folder"
+            raise GuardError(what, where=str(self.out), mend="wait for it, or name another --out") from None
+        except OSError as error:
+            what = f"the folder cannot be used: {error.strerror}"
+            raise GuardError(what, where=str(self.out), mend="name another --out, where files can be locked") from None
+        with lock:
+            yield
 
     def _discard_parts(self) -> None:
         parts = self.out / "parts"

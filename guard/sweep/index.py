@@ -21,7 +21,7 @@ from guard.facts import format_instant
 from guard.ledger.keys import signing_key
 from guard.sweep.order import Order
 from guard.sweep.state import State
-from guard.sweep.unit import shown
+from guard.sweep.task import shown
 
 __all__ = ["INDEX", "SCHEMA", "SIGNED", "write_index"]
 
@@ -31,7 +31,7 @@ SCHEMA = "guard.sweep-index/1"
 
 
 def write_index(order: Order, state: State) -> None:
-    """Writes both files anew."""
+    """Writes both files anew. Raises `LedgerError` for the key, `OSError` where they cannot be written."""
     digest = hashlib.sha256()
     units = broken = 0
     with _replacing(order.out / INDEX) as file:

@@ -6,6 +6,7 @@ import zlib
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from guard.facts import Faces
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["Memory"]
 
 _STEP = 8
+_NOBODY = Faces(np.empty((0, 4), np.float32), np.empty(0, np.float32))
+"""Most frames of a long clip show nobody: their faces are kept once."""
 
 
 class Memory:
@@ -36,7 +39,7 @@ class Memory:
 
     def keep(self, picture: NDArray[Any], faces: Faces) -> None:
         """Keeps the faces of a picture."""
-        self._kept.append((_mark(picture), faces))
+        self._kept.append((_mark(picture), faces if len(faces) else _NOBODY))
 
     def detect(self, image: Any, *, min_face_px: float = MIN_FACE_PX, face_score: float = FACE_SCORE) -> Faces:
         """As `Detector.detect`."""

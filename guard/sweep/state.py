@@ -11,11 +11,12 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from guard.errors import GuardError
-from guard.sweep.unit import Outcome, Stamp
+from guard.sweep.task import Outcome, Stamp
 
 __all__ = ["State"]
 
@@ -30,7 +31,10 @@ CREATE INDEX IF NOT EXISTS paths_of_unit ON paths (unit);
 
 
 class State:
-    """The file, open for one run. A context manager. Raises `GuardError` where it cannot be used."""
+    """The file, open for one run. A context manager.
+
+    Raises `GuardError` where it cannot be opened, and `sqlite3.Error` where it cannot be written later.
+    """
 
     def __init__(self, file: Path) -> None:
         try:
@@ -48,8 +52,8 @@ class State:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._connection.execute("COMMIT")
-        self._connection.close()
+        with closing(self._connection):
+            self._connection.execute("COMMIT")
 
     def known(self, path: Path) -> tuple[Stamp, str] | None:
         """Stamp and content of a path when it was last read; None where it never was."""

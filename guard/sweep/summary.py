@@ -11,7 +11,7 @@ from typing import Any
 from guard.sweep.index import INDEX, SIGNED
 from guard.sweep.order import Order
 from guard.sweep.state import State
-from guard.sweep.unit import shown
+from guard.sweep.task import shown
 
 __all__ = ["Summary", "summed"]
 

@@ -12,10 +12,10 @@ import sqlite3
 import stat
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
+from typing import cast
 
+from guard._imports import native
 from guard.config import load_config
 from guard.context.seal import sidecar_of
 from guard.errors import ConfigError, GuardError, LedgerError, SourceError
@@ -31,34 +31,20 @@ from guard.sweep.deciding import Decided, decide_clip
 from guard.sweep.folder import LEDGER, REDACTED, Folder
 from guard.sweep.memory import Memory
 from guard.sweep.order import Order, settings_of
+from guard.sweep.task import Outcome, Stamp, one_line, shown
 from guard.vision import Detector
 
-__all__ = ["Outcome", "Stamp", "Worker", "shown"]
+with native("cv2"):
+    import cv2
+
+__all__ = ["Worker", "on_one_core"]
 
 _CHUNK = 1 << 20
-Stamp = tuple[int, int, int, int, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of one path.
-
-    Attributes:
-        path: the file.
-        status: ``made`` now, ``there`` already (from an earlier run, or from the same content elsewhere), ``broken``:
-            it cannot be read, ``failed``: the guard cannot work, so that the sweep should end.
-        unit: id of its unit, None where it is broken.
-        reason: why it is broken, one line.
-        stamp: device, inode, size and times of change of the file: while they stay, so does its content.
-        content: SHA-256 of the file.
-    """
-
-    path: Path
-    status: Literal["made", "there", "broken", "failed"]
-    unit: str | None = None
-    reason: str | None = None
-    stamp: Stamp | None = None
-    content: str | None = None
+def on_one_core() -> None:
+    """Keeps the libraries of this process from threads of their own: there is a process for every core already."""
+    cv2.setNumThreads(1)
 
 
 class Worker:
@@ -93,7 +79,8 @@ class Worker:
         Args:
             path: the file.
             known: its stamp and content when it was last seen, so that an unchanged one is not read again.
-            progress: called with the part that is done, 0 to 1.
+            progress: called again and again, with the part that is done as far as it is known, 0 to 1: while nothing is
+                heard, no frame is finished.
             stop: asked between two frames whether to end.
 
         Raises `KeyboardInterrupt` where it was asked to stop: nothing is left of what it did.
@@ -101,19 +88,18 @@ class Worker:
         stop = stop or Stop()
         try:
             stamp = stamp_of(path)
-            content = known[1] if known is not None and known[0] == stamp else content_of(path, stop)
+            content = known[1] if known is not None and known[0] == stamp else content_of(path, stop, progress)
             id = self._unit_of(path, content)
             if self._folder.done(id) is None:
                 made = self._make(path, id, content, stamp, progress, stop)
                 return Outcome(path, "made" if made else "there", id, None, stamp, content)
             return Outcome(path, "there", id, None, stamp, content)
         except SourceError as error:
-            return Outcome(path, "broken", reason=" ".join(str(error).split()))
+            return Outcome(path, "broken", reason=one_line(error))
         except (GuardError, OSError, sqlite3.Error) as error:
-            return Outcome(path, "failed", reason=" ".join(str(error).split()))
+            return Outcome(path, "failed", reason=one_line(error))
         except Exception as error:  # noqa: BLE001 - a defect of ours or of a decoder, met in this file
-            what = " ".join(f"unexpected {type(error).__name__}: {error}".split())
-            return Outcome(path, "broken", reason=what)
+            return Outcome(path, "broken", reason=f"unexpected {type(error).__name__}: {one_line(error)}")
 
     def _unit_of(self, path: Path, content: str) -> str:
         """A seal binds what a clip is judged by, so it belongs to what a unit is named by."""
@@ -134,6 +120,7 @@ class Worker:
                     part / REDACTED,
                     self._redaction(),
                     detector=cast(Detector, memory),
+                    threads=1,
                     progress=_share(progress, 0.5, 1.0),
                     stop=stop,
                 )
@@ -155,9 +142,10 @@ class Worker:
     def _decide(
         self, path: Path, ledger: Path, memory: Memory | None, progress: Callable[[float], None] | None, stop: Stop
     ) -> Decided:
-        clip = open_clip(path)
+        clip = open_clip(path, threads=1)
         # A source of its own for every clip: what is seen of one, and what its seal binds, is nothing to the next.
-        sink = open_ledger(self._config, ledger, key=self.order.key)
+        # Nothing is released on it, and it counts only once all of it was synced.
+        sink = open_ledger(self._config, ledger, key=self.order.key, durable=False)
         with assemble(self._config, self._engine, sink, at=self.order.at, detector=self._detector) as guard:
             source = guard.source(self.order.source)
             return decide_clip(clip, source, self.order.calls, stop=stop, progress=progress, memory=memory)
@@ -184,7 +172,7 @@ def _sealed(ledger: Path, decided: Decided) -> str:
         )
     checkpoint = newest_checkpoint(ledger)
     # Readers leave files for the next one behind; a writer that closes last takes them away.
-    with closing(connect(ledger)) as connection:
+    with closing(connect(ledger, durable=False)) as connection:
         connection.execute("PRAGMA wal_checkpoint")
     return checkpoint
 
@@ -200,8 +188,8 @@ def stamp_of(path: Path) -> Stamp:
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
-def content_of(path: Path, stop: Stop) -> str:
-    """SHA-256 of a file. Raises `SourceError` where it cannot be read."""
+def content_of(path: Path, stop: Stop, progress: Callable[[float], None] | None = None) -> str:
+    """SHA-256 of a file; `progress` is called with 0 meanwhile. Raises `SourceError` where it cannot be read."""
     digest = hashlib.sha256()
     try:
         with path.open("rb") as file:
@@ -209,6 +197,8 @@ def content_of(path: Path, stop: Stop) -> str:
                 if stop.asked:
                     raise KeyboardInterrupt
                 digest.update(chunk)
+                if progress is not None:
+                    progress(0.0)
     except OSError as error:
         raise SourceError("the clip cannot be read", where=str(path), mend=error.strerror) from None
     return digest.hexdigest()
@@ -222,11 +212,6 @@ def _seal_of(path: Path) -> str:
         return "unsealed"
     except OSError as error:
         return f"unreadable: {error.errno}"
-
-
-def shown(path: Path) -> str:
-    """A path as text, whatever bytes it is of."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _share(progress: Callable[[float], None] | None, first: float, last: float) -> Callable[[float], None] | None:

@@ -69,9 +69,10 @@ def verify_sweep(out: Path, *, public_key: bytes | None = None) -> Checked:
     key = public_key or read_key(out / "sweep.pub")
     try:
         text = (out / SIGNED).read_bytes()
-        index = (out / INDEX).read_bytes
+        with (out / INDEX).open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
         stated = keys.opened(text, SCHEMA, "index", [Ed25519PublicKey.from_public_bytes(key)], SIGNED)
-        if hashlib.sha256(index()).hexdigest() != stated["sha256"]:
+        if digest != stated.get("sha256"):
             found.add(f"{INDEX} is not the one that was signed")
     except OSError as error:
         raise LedgerError(
@@ -79,14 +80,14 @@ def verify_sweep(out: Path, *, public_key: bytes | None = None) -> Checked:
         ) from None
     except GuardError as error:
         found.add(str(error))
-    listed = set()
+    folder, listed = Folder(out), set()
     for line in _lines(out / INDEX, found):
-        if "unit" in line:
+        if _is_unit(line):
             listed.add(line["unit"])
-            _check_unit(Folder(out), line, key, found)
-    for folder in (out / "units").glob("??/*"):
-        if folder.name not in listed:
-            found.add(f"unit {folder.name} is in no index: the sweep was killed, or it was added")
+            _check_unit(folder, line, key, found)
+    for unit in folder.units():
+        if unit not in listed:
+            found.add(f"unit {unit} is in no index: the sweep was killed, or it was added")
     return found
 
 
@@ -94,9 +95,18 @@ def _lines(index: Path, found: Checked) -> Iterator[dict[str, Any]]:
     with index.open("rb") as file:
         for number, line in enumerate(file, 1):
             try:
-                yield dict(json.loads(line))
+                said = dict(json.loads(line))
             except (ValueError, TypeError):
-                found.add(f"{index.name}: line {number} is no JSON object")
+                said = {}
+            if _is_unit(said) or isinstance(said.get("broken"), str):
+                yield said
+            else:
+                found.add(f"{index.name}: line {number} names neither a unit nor a broken file")
+
+
+def _is_unit(said: dict[str, Any]) -> bool:
+    texts = (said.get("unit"), said.get("checkpoint"))
+    return all(isinstance(text, str) for text in texts) and isinstance(said.get("attempted"), int)
 
 
 def _check_unit(folder: Folder, line: dict[str, Any], key: bytes, found: Checked) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from guard.errors import SourceError
-from guard.redacting.batch import VIDEOS
+from guard.replay.suffixes import VIDEOS
 
 __all__ = ["clips"]
 

@@ -12,13 +12,16 @@ import cv2
 import numpy as np
 import pytest
 
+from guard._imports import MissingDependency
 from guard.calibration import Calibration, calibrate
 from guard.calibration.comparing import sightings
 from guard.calibration.estimating import Counts, interval
 from guard.calibration.sheet import Sheet
 from guard.cli import main
-from guard.errors import SourceError
+from guard.errors import GuardError, SourceError
 from guard.facts import Faces
+from guard.replay.clip import BrokeOff
+from guard.replay.container import ContainerClip
 from guard.vision.operating_point import FACE_SCORE, MIN_FACE_PX
 from tests.replay.conftest import write_clip
 
@@ -139,6 +142,42 @@ def test_no_more_frames_than_allowed_are_looked_at_of_each_clip_the_same(
     assert calibrated(*clips, most_frames=6).frames == 6
 
 
+def test_of_more_clips_than_frames_some_are_looked_at(tmp_path: Path, calibrated: Callable[..., Calibration]):
+    told: list[tuple[int, int]] = []
+    clips = [write_clip(tmp_path / f"{number}.mp4", frames=2) for number in range(5)]
+    found = calibrated(*clips, most_frames=2, progress=lambda *counts: told.append(counts))
+    assert (found.clips, found.frames, told) == (2, 2, [(1, 2), (2, 2)])
+
+
+def test_a_clip_that_breaks_off_before_its_first_frame_is_broken(
+    tmp_path: Path, calibrated: Callable[..., Calibration], monkeypatch: pytest.MonkeyPatch
+):
+    def breaks(self: ContainerClip, *arguments: Any) -> Any:
+        if self.stem == "breaks":
+            raise BrokeOff("the clip broke off", where=self.name)
+        return real(self, *arguments)
+
+    real = ContainerClip._read
+    monkeypatch.setattr(ContainerClip, "_read", breaks)
+    found = calibrated(write_clip(tmp_path / "breaks.mp4"), write_clip(tmp_path / "clip.mp4"))
+    assert (found.clips, len(found.broken)) == (1, 1)
+
+
+def test_of_a_frame_that_one_setting_cannot_look_at_nothing_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Or the settings would be compared on different frames."""
+
+    class Bounded(First):
+        def detect(self, image: Any, *, min_face_px: float = 32, face_score: float = 0.5) -> Faces:
+            if image.shape[1] > 160 and min_face_px < 20:
+                raise SourceError("a picture is too large")
+            return super().detect(image, min_face_px=min_face_px, face_score=face_score)
+
+    clips = [write_clip(tmp_path / f"{width}.mp4", frames=3, size=(width, 120)) for width in (320, 160)]
+    found = calibrate(clips, Bounded(), Second(), every_s=0.01)  # type: ignore[arg-type]
+    assert (found.clips, found.frames, len(found.broken)) == (1, 3, 1)
+    assert {setting.counts.frames for setting in found.tried} == {3}
+
+
 def test_the_sheet_is_for_its_owners_eyes_and_can_hide_the_faces(
     tmp_path: Path, calibrated: Callable[..., Calibration]
 ):
@@ -162,8 +201,41 @@ def test_where_they_agree_there_is_no_sheet(tmp_path: Path, calibrated: Callable
 def test_a_face_at_the_rim_of_the_picture_fits_on_the_sheet(tmp_path: Path):
     sheet = Sheet(tmp_path / "sheet.png")
     picture = np.full((60, 80, 3), 200, np.uint8)
-    sheet.add(picture, sightings(faces([0.0, 0, 30, 30], [60.0, 40, 80, 60]), faces()))
+    found = faces([0.0, 0, 30, 30], [60.0, 40, 80, 60])
+    sheet.add(picture, sightings(found, faces()), found)
     assert sheet.write() is not None
+
+
+def test_whoever_stands_beside_a_face_is_hidden_too(tmp_path: Path):
+    """Both detectors saw them, so nothing is shown of them, and still they are in the piece."""
+    missed, beside = [40.0, 40, 60, 60], [70.0, 40, 90, 60]
+    picture = np.full((100, 120, 3), 200, np.uint8)
+    sheet = Sheet(tmp_path / "sheet.png", redacted=True)
+    sheet.add(picture, sightings(faces(beside), faces(beside, missed)), faces(beside, missed))
+    assert sheet.write() is not None
+    drawn = cv2.imread(str(tmp_path / "sheet.png"))
+    # The piece is 60 px of the picture on 112 px of the sheet: the one beside is cut at its right edge, at x = 80.
+    assert drawn[28 + 56, 50:62].max() < 10
+    assert drawn[28 + 56, 100:110].max() < 10
+
+
+def test_of_each_kind_the_best_scored_are_kept(tmp_path: Path):
+    sheet = Sheet(tmp_path / "sheet.png")
+    picture = np.full((60, 80, 3), 200, np.uint8)
+    for number in range(40):
+        found = faces([10.0, 10, 30, 30], scores=[0.5 + number % 20 / 100])
+        sheet.add(picture, sightings(found, faces()), found)
+    assert sorted(score for score, _, _ in sheet._kept["first"]) == pytest.approx(
+        sorted([0.5 + number / 100 for number in range(4, 20)] * 2)
+    )
+
+
+def test_a_sheet_that_cannot_be_written_is_said(tmp_path: Path):
+    sheet = Sheet(tmp_path / "absent/sheet.png")
+    found = faces([0.0, 0, 30, 30])
+    sheet.add(np.full((60, 80, 3), 200, np.uint8), sightings(found, faces()), found)
+    with pytest.raises(GuardError, match="cannot be written"):
+        sheet.write()
 
 
 # ---- the command
@@ -211,6 +283,7 @@ def test_the_setting_in_use_is_that_of_the_source(tmp_path: Path, command: Calla
         (["absent.mp4"], "no clip can be read"),
         (["absent.mp4", "--out", "sheet.jpg"], "--out"),
         (["absent.mp4", "--target", "2"], "target"),
+        (["absent.mp4", "--source", "a"], "--config"),
         ([], "'clips'"),
     ],
 )
@@ -245,6 +318,15 @@ def test_what_centerface_says_becomes_boxes():
     assert found.scores.tolist() == pytest.approx([0.9, 0.5])
     assert found.boxes[0].tolist() == pytest.approx([33, 23, 49, 47])
     assert found.boxes[1].tolist() == pytest.approx([93, 7, 109, 31])
+
+
+def test_weights_that_do_not_load_say_what_to_install(tmp_path: Path):
+    pytest.importorskip("onnx")
+    from guard.calibration.centerface import _session
+
+    (tmp_path / "centerface.onnx").write_bytes(b"no network at all")
+    with pytest.raises(MissingDependency, match=r"does not load: .*frguard\[calibrate\]"):
+        _session(tmp_path / "centerface.onnx")
 
 
 def test_centerface_finds_the_face_of_a_real_picture():

@@ -51,6 +51,23 @@ def test_a_release_is_on_disk_when_record_returns(tmp_path: Path):
         assert record["policy"] == {"packs": ["all"], "base": "own", "extra": "none"}
 
 
+@pytest.mark.parametrize(("options", "level"), [({}, 2), ({"durable": False}, 0)])
+def test_every_commit_waits_for_the_disk_unless_the_ledger_need_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, bool], level: int
+):
+    real, levels = Store.commit, []
+
+    def noted(self: Store) -> None:
+        levels.append(self._connection.execute("PRAGMA synchronous").fetchone()[0])
+        real(self)
+
+    monkeypatch.setattr(Store, "commit", noted)
+    with Ledger(tmp_path / "d.db", **options) as ledger:  # type: ignore[arg-type]
+        ledger.record(entry(1, "allow"))
+    assert set(levels) == {level}
+    assert verify(tmp_path / "d.db").problems == []
+
+
 def test_denials_are_committed_within_a_second_without_waiting_for_anybody(tmp_path: Path):
     path = tmp_path / "d.db"
     with Ledger(path) as ledger:

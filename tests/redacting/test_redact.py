@@ -135,7 +135,7 @@ def test_a_camera_is_refused(tmp_path: Path, monkeypatch):
 
         def close(self) -> None: ...
 
-    monkeypatch.setattr("guard.redacting.clip.open_clip", lambda _: Live())
+    monkeypatch.setattr("guard.redacting.clip.open_clip", lambda _, **options: Live())
     with pytest.raises(SourceError, match="has no end"):
         redact_clip(Path("0"), tmp_path / "out.mp4", Redaction(), detector=FakeDetector([]))
 
@@ -143,7 +143,9 @@ def test_a_camera_is_refused(tmp_path: Path, monkeypatch):
 def test_each_frame_is_decoded_and_looked_at_once(tmp_path: Path, monkeypatch):
     clip = write_clip(tmp_path / "clip.mp4", frames=30)
     opened = []
-    monkeypatch.setattr("guard.redacting.clip.open_clip", lambda path: opened.append(path) or open_clip(path))
+    monkeypatch.setattr(
+        "guard.redacting.clip.open_clip", lambda path, **options: opened.append(path) or open_clip(path, **options)
+    )
     looked = []
     detector = FakeDetector(lambda image: looked.append(1) or [BOX])
     done = redact_clip(clip, tmp_path / "out.mp4", Redaction(), detector=detector)

@@ -65,6 +65,19 @@ def test_frames_come_in_order_with_index_time_and_picture(make_clip: MakeClip):
         assert abs(int(frame.image[60, 40, 0]) - shade(frame.index)) < 8
 
 
+def test_one_thread_reads_the_same_pictures(make_clip: MakeClip):
+    path = make_clip(frames=10, size=(322, 242))
+    one, all_cores = open_clip(path, threads=1), open_clip(path)
+    assert one._video.thread_count == 1
+    assert all(np.array_equal(a.image, b.image) for a, b in zip(read(one), read(all_cores), strict=True))
+
+
+def test_pictures_stay_as_they_were_given(make_clip: MakeClip):
+    """Whatever converts them for a whole clip lets go of each."""
+    for index, frame in enumerate(read(open_clip(make_clip(frames=10)))):
+        assert frame.image[60, 20, 0] == pytest.approx(shade(index), abs=8)
+
+
 def test_uneven_time_stamps_are_kept(make_clip: MakeClip):
     pts = [0, 1, 5, 6, 30, 31, 90]
     frames = read(open_clip(make_clip(frames=7, pts=pts, time_base=Fraction(1, 30))))

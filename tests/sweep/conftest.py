@@ -12,8 +12,8 @@ from guard.config import load_config
 from guard.ledger import read
 from guard.sweep import Order, Summary, sweep
 from guard.sweep.order import order_of
-from guard.sweep.pool import Task
-from guard.sweep.unit import Outcome, Worker
+from guard.sweep.task import Outcome, Task
+from guard.sweep.unit import Worker
 from tests.conftest import OFFICE
 from tests.conftest import POLICE as _POLICE
 from tests.replay.conftest import write_clip

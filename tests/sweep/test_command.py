@@ -93,6 +93,8 @@ def test_verify_checks_everything_and_fails_with_2(command: Command, tmp_path: P
         (["in", "--config", "guard.toml", "--at", "yesterday"], 1, "--at"),
         (["in", "--config", "guard.toml", "--out", "guard.toml/below"], 1, "folder cannot be made"),
         (["in", "--config", "guard.toml", "--workers", "0"], 1, "workers"),
+        (["in", "--config", "guard.toml", "--patience", "0"], 1, "patience"),
+        (["in", "--config", "guard.toml", "--patience", "nan"], 1, "patience"),
         (["in", "--config", "guard.toml"], 1, "nothing to sweep"),
         (["--verify", "--out", "absent"], 1, "cannot be read"),
     ],

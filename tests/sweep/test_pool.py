@@ -5,6 +5,7 @@ A kill in `make test`; GUARD_KILLS=40 (`make test-kill`) makes it more, all on o
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
@@ -13,14 +14,21 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from itertools import count
+from multiprocessing import Pipe
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from guard.errors import GuardError
 from guard.ledger.verifying import verify
 from guard.replay.stopping import Stop
-from guard.sweep import sweep
+from guard.sweep import pool, sweep
+from guard.sweep.task import Outcome, Task
 from guard.sweep.verifying import verify_sweep
+from tests.sweep import hanging
 from tests.sweep.conftest import POLICE, MakeOrder, archive, ledgers, record_counts
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -168,3 +176,82 @@ def test_stopped_before_it_began_it_starts_nothing(tmp_path: Path, make_order: M
     stop.asked = True
     found = sweep([tmp_path / "in"], make_order(), workers=1, stop=stop)
     assert (found.interrupted, found.files["found"]) == (True, 0)
+
+
+def test_a_decoder_that_hangs_stops_nothing(tmp_path: Path, make_order: MakeOrder, monkeypatch: pytest.MonkeyPatch):
+    """Its process is killed, and the clip tried once more: one that hangs again counts as broken."""
+    monkeypatch.setattr(pool, "_serve", hanging.serve)
+    clips = archive(tmp_path / "in", 4)
+    clips[2].rename(tmp_path / "in/hangs.mp4")
+    clips[3].rename(tmp_path / "in/hangs-once.mp4")
+    found = sweep([tmp_path / "in"], make_order(), workers=2, patience_s=3.0)
+    assert found.files == {"found": 4, "broken": 1, "units": 3, "made": 3}
+    ((path, reason),) = found.broken
+    assert (path.name, reason) == (
+        "hangs.mp4",
+        "the process that read it was killed 2 times: no frame was done in 3 s",
+    )
+    assert sorted(record_counts(tmp_path / "out").values()) == [6, 7, 9]
+    assert list((tmp_path / "out").glob("parts*")) == []
+
+
+class Silent:
+    """A member of a crew whose process is nowhere; `theirs` is its end of the pipe."""
+
+    def __init__(self) -> None:
+        self.connection, self.theirs = Pipe()
+        self.task: Task | None = Task(Path("clip.mp4"))
+        self.silent_s = 0.0
+        self.killed = False
+
+    def kill(self) -> None:
+        self.killed = True
+
+
+@pytest.fixture
+def crew(monkeypatch: pytest.MonkeyPatch) -> tuple[Any, Silent, list[float]]:
+    """A crew of one that is patient for a minute, its only member, and what it said of its progress.
+
+    From one look to the next an hour passes.
+    """
+    hours = count()
+    monkeypatch.setattr(pool, "time", SimpleNamespace(monotonic=lambda: 3600.0 * next(hours)))
+    monkeypatch.setattr(pool, "_POLL_S", 0.0)
+    monkeypatch.setattr(pool, "_Member", lambda order: Silent())
+    told: list[float] = []
+    made: Any = pool._Crew(None, lambda path, part: told.append(part), 60.0)  # type: ignore[arg-type]
+    made.hire(1)
+    return made, made._members[0], told
+
+
+def test_while_the_first_process_is_stopped_itself_nobody_is_silent(crew: tuple[Any, Silent, list[float]]):
+    crowd, member, _ = crew
+    looks = 0
+    while not member.killed:
+        assert list(crowd.listen()) == []
+        looks += 1
+    assert looks == 61
+
+
+def test_every_sign_of_life_counts(crew: tuple[Any, Silent, list[float]]):
+    crowd, member, told = crew
+    for part in (0.0, 0.0, 0.5, 1.0):
+        for _ in range(60):
+            assert list(crowd.listen()) == []
+        member.theirs.send(part)
+    list(crowd.listen())
+    assert not member.killed
+    assert told == [0.0, 0.0, 0.5], "that all of it is done is said by whoever keeps the outcome"
+    member.theirs.send(Outcome(Path("clip.mp4"), "made"))
+    assert [outcome.status for outcome in crowd.listen()] == ["made"]
+    assert member.task is None
+
+
+def test_a_process_that_cannot_start_is_said(tmp_path: Path, make_order: MakeOrder, monkeypatch: pytest.MonkeyPatch):
+    def full(self: object) -> None:
+        raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    archive(tmp_path / "in", 1)
+    monkeypatch.setattr("multiprocessing.context.SpawnProcess.start", full)
+    with pytest.raises(GuardError, match="a worker process cannot start: Resource temporarily unavailable"):
+        sweep([tmp_path / "in"], make_order(), workers=2)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import random
 import signal
+import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -15,9 +18,10 @@ from typing import Any
 
 import pytest
 
+from guard.errors import GuardError
 from guard.replay.stopping import Stop
 from guard.sweep.verifying import verify_sweep
-from tests.sweep.conftest import MakeOrder, archive, record_counts
+from tests.sweep.conftest import POLICE, MakeOrder, archive, record_counts
 
 pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("default")]
 
@@ -142,3 +146,66 @@ def test_what_comes_back_is_one_small_row_a_file(cluster: None, tmp_path: Path, 
         module.sweep([tmp_path / "in"], make_order())
     assert len(rows) == 3
     assert max(rows) < 1000
+
+
+def test_a_decoder_that_hangs_stops_nothing(
+    cluster: None, tmp_path: Path, make_order: MakeOrder, monkeypatch: pytest.MonkeyPatch
+):
+    """Its process ends itself, and Ray runs the task again, up to three times."""
+    from guard.sweep import ray as module
+
+    clips = archive(tmp_path / "in", 3)
+    clips[1].rename(tmp_path / "in/hangs.mp4")
+    clips[2].rename(tmp_path / "in/hangs-once.mp4")
+    monkeypatch.setattr(module, "_take", _take_and_hang)
+    found = module.sweep([tmp_path / "in"], make_order(), patience_s=3.0)
+    assert found.files == {"found": 3, "broken": 1, "units": 2, "made": 2}
+    ((path, reason),) = found.broken
+    assert path.name == "hangs.mp4"
+    assert reason == "the process that read it died 4 times, or finished no frame in 3 s"
+
+
+def _take_and_hang(row: dict[str, Any], order: Any, patience_s: float) -> dict[str, Any]:
+    """Every task of its own process: the decoder hangs from the first one on."""
+    from guard.replay.container import ContainerClip
+    from guard.sweep import ray as module
+    from tests.sweep.hanging import hang_up
+
+    if ContainerClip._packets.__module__ != hang_up.__module__:
+        hang_up()
+    return module._take(row, order, patience_s)
+
+
+def test_where_a_port_is_silent_ray_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, cluster: None):
+    """Something listens there and says nothing: Ray itself would wait for minutes."""
+    from guard.sweep import ray as module
+
+    monkeypatch.setattr(module, "_ANSWER_S", 8.0)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address = f"127.0.0.1:{listening.getsockname()[1]}"
+        with pytest.raises(GuardError, match="does not answer: nothing came within 8 s"):
+            module.check_answers(address)
+
+
+def test_where_nobody_listens_the_command_ends_with_one_line(tmp_path: Path, cluster: None):
+    archive(tmp_path / "in", 1)
+    (tmp_path / "guard.toml").write_text(POLICE)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        command = [sys.executable, "-m", "guard", "sweep", "in", "--config", "guard.toml", "--ray", address]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert [line for line in done.stderr.splitlines() if "key" not in line] == [
+        f"guard: the Ray cluster does not answer: Connection refused ({address}); start it with `ray start`, or name "
+        "`local`"
+    ]
+
+
+def test_an_address_at_which_a_cluster_answers(cluster: None):
+    import ray
+
+    from guard.sweep.ray import check_answers
+
+    check_answers(ray.get_runtime_context().gcs_address)

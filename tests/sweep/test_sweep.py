@@ -5,18 +5,30 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from guard.errors import ConfigError, GuardError, SourceError
+from guard.facts import Faces
 from guard.ledger import read
 from guard.ledger.keys import public_key
 from guard.ledger.verifying import verify
-from guard.sweep import sweep
+from guard.replay.stopping import Stop
+from guard.sweep import Order, sweep
+from guard.sweep import folder as folder_module
 from guard.sweep.folder import Folder
-from guard.sweep.unit import Worker
+from guard.sweep.memory import Memory
+from guard.sweep.running import _cores
+from guard.sweep.task import Outcome, Task
+from guard.sweep.unit import Worker, on_one_core
+from guard.sweep.verifying import verify_sweep
 from guard.vision import Detector
 from tests.replay.conftest import write_clip
 from tests.sweep.conftest import OFFICE, POLICE, MakeOrder, Sweep, archive, in_process, ledgers, record_counts
@@ -305,3 +317,149 @@ def test_the_index_names_every_unit_with_its_paths(tmp_path: Path, swept: Sweep)
     lines = [json.loads(line) for line in (tmp_path / "out/index.jsonl").read_text().splitlines()]
     assert sorted(path for line in lines for path in line.get("paths", [])) == [str(clip) for clip in clips]
     assert [line["path"] for line in lines if "broken" in line] == [str(tmp_path / "in/z.mp4")]
+
+
+def test_the_largest_of_the_next_files_is_taken_first(
+    tmp_path: Path, make_order: MakeOrder, monkeypatch: pytest.MonkeyPatch
+):
+    """Of at most so many that are looked at ahead: here two, of which the third is not."""
+    for name, size in {"a": 1, "b": 2, "c": 3, "d": 1}.items():
+        (tmp_path / f"{name}.mp4").write_bytes(bytes(size))
+    os.symlink(tmp_path / "nowhere", tmp_path / "e.mp4")
+    taken = []
+
+    def execute(tasks: Iterator[Task], order: Order, **options: object) -> Iterator[Outcome]:
+        for task in tasks:
+            taken.append(task.path.stem)
+            yield Outcome(task.path, "broken", reason="so")
+
+    for ahead, order in ((1, "bcade"), (1000, "cbade")):
+        taken.clear()
+        monkeypatch.setattr("guard.sweep.running._AHEAD", ahead)
+        sweep([tmp_path], make_order(), execute=execute)
+        assert "".join(taken) == order
+
+
+def test_a_path_that_is_named_twice_is_taken_once(tmp_path: Path, make_order: MakeOrder):
+    (clip,) = archive(tmp_path / "in", 1)
+    told: list[tuple[Path, float]] = []
+    order = make_order()
+    sweep([clip, tmp_path / "in", clip], order, execute=in_process, progress=lambda *part: told.append(part))
+    assert told == [(clip, 1.0)]
+
+
+def test_the_first_process_loads_no_library_that_decodes(tmp_path: Path):
+    """Or the others would wait for it."""
+    code = "import sys, guard.cli.sweep; print({'numpy', 'cv2', 'av', 'onnxruntime'} & {*sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
+
+
+def test_a_process_keeps_to_one_core():
+    before = cv2.getNumThreads()
+    try:
+        on_one_core()
+        assert cv2.getNumThreads() == 1
+    finally:
+        cv2.setNumThreads(before)
+
+
+def test_what_is_done_after_anybody_listened_is_in_the_index(tmp_path: Path, make_order: MakeOrder):
+    """Processes that are asked to stop, or that work beside one that failed, may just come to their end."""
+    stop = Stop()
+
+    def stopped(tasks: Iterator[Task], order: Order, **options: object) -> Iterator[Outcome]:
+        worker = Worker(order)
+        first, second, third = tasks
+        yield worker.take(first.path)
+        worker.take(second.path)
+        stop.asked = True
+
+    def failed(tasks: Iterator[Task], order: Order, **options: object) -> Iterator[Outcome]:
+        worker = Worker(order)
+        made = [worker.take(task.path) for task in tasks]
+        yield Outcome(made[0].path, "failed", reason="the disk is full")
+
+    archive(tmp_path / "in", 3)
+    found = sweep([tmp_path / "in"], make_order(), execute=stopped, stop=stop)
+    assert (found.interrupted, found.files) == (True, {"found": 2, "broken": 0, "units": 2, "made": 2})
+    assert verify_sweep(tmp_path / "out").problems == []
+    with pytest.raises(GuardError, match="the disk is full"):
+        sweep([tmp_path / "in"], make_order(), execute=failed)
+    checked = verify_sweep(tmp_path / "out")
+    assert (checked.problems, checked.units) == ([], 3)
+    assert sweep([tmp_path / "in"], make_order(), execute=in_process).files["units"] == 3
+
+
+def test_all_of_a_unit_is_on_disk_before_it_has_its_name(tmp_path: Path, swept: Sweep, monkeypatch: pytest.MonkeyPatch):
+    """Its ledger does not wait for the disk while it is made, so it is waited for then."""
+    done: list[str] = []
+    sync, rename = folder_module._sync, os.rename
+
+    def synced(path: Path) -> None:
+        done.append(path.name)
+        sync(path)
+
+    def renamed(path: Path, target: Path) -> None:
+        done.append(target.parent.parent.name)
+        rename(path, target)
+
+    monkeypatch.setattr(folder_module, "_sync", synced)
+    monkeypatch.setattr(os, "rename", renamed)
+    archive(tmp_path / "in", 1)
+    swept(tmp_path / "in")
+    at = done.index("units")
+    assert set(done[:at]) >= {"decisions.db", "decisions.db.pub", "unit.json"}
+    (unit,) = tmp_path.glob("out/units/*/*")
+    assert done[at + 1] == unit.parent.name
+
+
+def test_a_folder_that_cannot_be_locked_is_said(tmp_path: Path, swept: Sweep):
+    archive(tmp_path / "in", 1)
+    (tmp_path / "out/sweep.lock").mkdir(parents=True)
+    with pytest.raises(GuardError, match="the folder cannot be used: Is a directory"):
+        swept(tmp_path / "in")
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", '{"unit": "another"}', "{"])
+def test_a_unit_that_cannot_be_read_is_neither_counted_nor_made_again(tmp_path: Path, swept: Sweep, text: str):
+    archive(tmp_path / "in", 1)
+    swept(tmp_path / "in")
+    (unit,) = tmp_path.glob("out/units/*/*/unit.json")
+    unit.write_text(text)
+    with pytest.raises(GuardError, match=r"a unit cannot be read: .*; remove it, to have it made again"):
+        swept(tmp_path / "in")
+
+
+def test_an_index_that_cannot_be_written_is_said(tmp_path: Path, swept: Sweep):
+    archive(tmp_path / "in", 1)
+    (tmp_path / "out/index.jsonl.part").mkdir(parents=True)
+    with pytest.raises(GuardError, match=r"the sweep ended early: .*Is a directory"):
+        swept(tmp_path / "in")
+
+
+def test_a_state_that_cannot_be_written_is_said(tmp_path: Path, swept: Sweep, monkeypatch: pytest.MonkeyPatch):
+    def full(*arguments: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    archive(tmp_path / "in", 1)
+    monkeypatch.setattr("guard.sweep.state.State.add", full)
+    with pytest.raises(GuardError, match="the sweep ended early: database or disk is full"):
+        swept(tmp_path / "in")
+    (tmp_path / "out/state.db").write_bytes(b"no database at all" * 100)
+    with pytest.raises(GuardError, match="the state of the sweep cannot be used"):
+        swept(tmp_path / "in")
+
+
+def test_there_is_a_core_on_every_system(monkeypatch: pytest.MonkeyPatch):
+    assert _cores() == len(os.sched_getaffinity(0))
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert _cores() == os.cpu_count()
+
+
+def test_memory_keeps_one_nobody_for_all_frames_without_faces():
+    picture, later = np.zeros((32, 32, 3), np.uint8), np.ones((32, 32, 3), np.uint8)
+    memory = Memory(None, min_face_px=32, face_score=0.5)  # type: ignore[arg-type]
+    for each in (picture, later):
+        memory.keep(each, Faces(np.empty((0, 4), np.float32), np.empty(0, np.float32)))
+    assert memory.detect(picture) is memory.detect(later)

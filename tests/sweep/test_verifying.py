@@ -36,6 +36,12 @@ def add_a_unit(out: Path) -> None:
     shutil.copytree(ledgers(out)[0].parent, out / "units/ff/ff00")
 
 
+def garble_the_index(out: Path) -> None:
+    for line in ("[]", "5", '{"unit": 5}', '{"unit": "ff00", "attempted": 6}', '{"unit": [], "broken": "so"}'):
+        with (out / "index.jsonl").open("a") as file:
+            file.write(line + "\n")
+
+
 def forge_the_signature(out: Path) -> None:
     document = json.loads((out / "sweep.json").read_text())
     document["index"]["units"] = 1
@@ -49,6 +55,7 @@ def forge_the_signature(out: Path) -> None:
         (replace_a_ledger, "checkpoint"),
         (lambda out: shutil.rmtree(ledgers(out)[0].parent), "there is no ledger"),
         (rewrite_the_index, "not the one that was signed"),
+        (garble_the_index, "line 6 names neither a unit nor a broken file"),
         (add_a_unit, "in no index"),
         (forge_the_signature, "changed after it was signed"),
     ],
@@ -76,3 +83,12 @@ def test_a_key_of_somebody_else_does_not_do(tmp_path: Path, swept: Sweep):
 def test_no_sweep_is_said(tmp_path: Path):
     with pytest.raises(LedgerError):
         verify_sweep(tmp_path)
+
+
+def test_an_index_that_is_gone_is_said_whatever_else_is_wrong(tmp_path: Path, swept: Sweep):
+    archive(tmp_path / "in", 1)
+    swept(tmp_path / "in")
+    (tmp_path / "out/index.jsonl").unlink()
+    (tmp_path / "out/sweep.json").write_text("{}")
+    with pytest.raises(LedgerError, match="the index cannot be read"):
+        verify_sweep(tmp_path / "out")
