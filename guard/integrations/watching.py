@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import platform
 import sys
 import threading
@@ -107,6 +108,10 @@ class Watch:
         name, why = next(iter(self._open.items()))
         return f"calls of {name} can get past the guard in this process: {why}"
 
+    def renew(self) -> None:
+        """In a child that was forked: whoever held the lock is not there any more."""
+        self._lock = threading.RLock()
+
     @property
     def names(self) -> tuple[str, ...]:
         """The libraries that are watched."""
@@ -208,6 +213,9 @@ def _together(failed: list[ConfigError]) -> ConfigError:
 
 
 watch = Watch()
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=watch.renew)
 
 
 def check() -> str | None:
