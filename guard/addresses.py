@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
+from functools import lru_cache
 
 __all__ = ["usual_authority", "usual_host"]
 
@@ -29,6 +30,7 @@ def usual_host(host: str) -> str:
     return str(address if mapped is None else mapped)
 
 
+@lru_cache(maxsize=1024)
 def usual_authority(name: str) -> str:
     """As `usual_host`, of a host with or without a port; an IPv6 address gets its brackets."""
     bracketed = _IN_BRACKETS.match(name)

@@ -130,13 +130,21 @@ def _address(url: str, told: str) -> tuple[tuple[str, ...], str, str]:
 
 def services_at(host: str, port: int | None = None) -> frozenset[str]:
     """What calls to a host can count as, by path; empty for a host that is nobody's."""
+    known = _known(_authority(host, port), has_target=False)
+    return frozenset() if known is None else _together(known[1], known[2])
+
+
+@lru_cache(maxsize=1024)
+def _authority(host: str, port: int | None) -> str:
     host = usual_authority(f"[{host}]" if ":" in host else host)
-    known = _known(host if port is None else f"{host}:{port}", has_target=False)
-    if known is None:
-        return frozenset()
-    _, service, listed = known
-    together = [group for group in _TOGETHER if service in group and not listed]
-    return frozenset({service}).union(*together)
+    return host if port is None else f"{host}:{port}"
+
+
+@lru_cache(maxsize=128)
+def _together(service: str, listed: bool) -> frozenset[str]:
+    """What calls to a host of that service can count as; what it is listed as, and nothing else."""
+    groups = [group for group in _TOGETHER if service in group and not listed]
+    return frozenset({service}).union(*groups)
 
 
 def _decoded(path: str) -> str:
@@ -148,7 +156,9 @@ def _decoded(path: str) -> str:
 def _known(authority: str, has_target: bool) -> tuple[Interface, str, bool] | None:
     """Interface, service, and whether `[services]` names the host; None for a host that is nobody's."""
     default = _default(host_of(authority))
-    listed = next(filter(None, [service_of(name, "") for name in spellings(authority)]), "")
+    listed = ""
+    for name in spellings(authority):
+        listed = listed or service_of(name, "")
     if default is not None:
         return default[0], listed or default[1], bool(listed)
     if has_target:

@@ -220,7 +220,11 @@ def copied(node: Any) -> Any:
     if isinstance(node, (list, tuple)):
         return [copied(value) for value in node]
     if isinstance(node, (dict, Mapping)):
-        return {key: copied(value) for key, value in node.items() if type(value).__name__ not in _LEFT_OUT}
+        return {
+            key: value if type(value) is str else copied(value)
+            for key, value in node.items()
+            if type(value).__name__ not in _LEFT_OUT
+        }
     if hasattr(node, "model_dump") and hasattr(node, "model_fields_set"):
         return node.model_dump(exclude_unset=True, mode="json", by_alias=True)
     return settled(node)

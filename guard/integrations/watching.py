@@ -176,7 +176,8 @@ class Watch:
         try:
             return adapter.hooks_in(module, name)
         except Exception as error:  # noqa: BLE001 - an adapter that breaks guards nothing, and that must be heard
-            failed.append(ConfigError(f"its hooks cannot be found: {error}", where=name))
+            mend = f"mend the adapter {adapter.name!r}, or leave it out: guard.install() takes names"
+            failed.append(ConfigError(f"its hooks cannot be found: {error}", where=name, mend=mend))
             return []
 
     def _coverage(self, adapter: Adapter) -> Coverage:
