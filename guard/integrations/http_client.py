@@ -54,7 +54,7 @@ def _comes_in_pieces(headers: Any) -> bool:
 
 def _ended(original: Callable[..., Any]) -> Callable[..., Any]:
     def endheaders(self: Any, message_body: Any = None, **kwargs: Any) -> Any:
-        if _whole.get() is self:
+        if _whole.get() is self or not self._buffer:
             return original(self, message_body, **kwargs)
         method, url, headers = _heading(self)
         is_cut = "transfer-encoding" in headers and (message_body is None or not kwargs.get("encode_chunked"))

@@ -22,7 +22,8 @@ from guard.integrations.watching import watch
 from tests.conftest import BOX
 from tests.integrations.aws_calls import CREDENTIALS, REGION, parameters
 from tests.integrations.deployments import OFFICE, POLICE
-from tests.integrations.loopback import CountingServer, counting_server
+from tests.integrations.loopback import CountingServer
+from tests.integrations.setting_up import cleaned, serving
 
 pytest.importorskip("aiobotocore", reason="needs aiobotocore")
 import botocore
@@ -32,17 +33,8 @@ OREGON = POLICE.replace("US-OH", "US-OR")
 NAMED = {"CollectionId": "staff", "FaceId": "11111111-1111-1111-1111-111111111111"}
 
 
-@pytest.fixture(autouse=True)
-def _clean(monkeypatch):
-    monkeypatch.setattr("guard.guard._latest", None)
-    yield
-    guard.uninstall()
-
-
-@pytest.fixture
-def server():
-    with counting_server() as service:
-        yield service
+_clean = cleaned()
+server = serving()
 
 
 @asynccontextmanager

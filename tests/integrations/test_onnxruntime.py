@@ -23,16 +23,13 @@ from guard.integrations.onnxruntime import ADAPTER, _kinds
 from guard.integrations.watching import watch
 from tests.conftest import OFFICE, POLICE
 from tests.integrations.local_sources import PORTLAND, frame, network
+from tests.integrations.setting_up import cleaned
 
 CPU = ["CPUExecutionProvider"]
 CROP = np.zeros((1, 3, 112, 112), np.float32)
 
 
-@pytest.fixture(autouse=True)
-def _clean(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("guard.guard._latest", None)
-    yield
-    guard.uninstall()
+_clean = cleaned()
 
 
 @pytest.fixture

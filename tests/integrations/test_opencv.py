@@ -20,6 +20,7 @@ from guard.integrations.threads import ADAPTER as THREADS
 from guard.integrations.watching import watch
 from tests.conftest import OFFICE
 from tests.integrations.local_sources import PORTLAND, frame, network
+from tests.integrations.setting_up import cleaned
 
 CROP = np.random.default_rng(1).integers(0, 255, (112, 112, 3), dtype=np.uint8)
 VECTOR = np.ones((1, 128), np.float32)
@@ -29,11 +30,7 @@ needs_contrib = pytest.mark.skipif(
 )
 
 
-@pytest.fixture(autouse=True)
-def _clean(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("guard.guard._latest", None)
-    yield
-    guard.uninstall()
+_clean = cleaned()
 
 
 @pytest.fixture

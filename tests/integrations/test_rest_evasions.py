@@ -27,6 +27,7 @@ from guard.integrations.watching import watch
 from tests.conftest import OFFICE, SCENE
 from tests.integrations.loopback import Answer, CountingServer, counting_server
 from tests.integrations.rest import client
+from tests.integrations.setting_up import cleaned, serving
 from tests.integrations.test_rest import JSON, chat, covered, png
 from tests.integrations.test_rest import police as police
 from tests.integrations.test_rest_attacks import picture_in
@@ -39,19 +40,8 @@ SPOKEN = "/v1/audio/transcriptions"
 """Of sound nothing is looked at."""
 
 
-@pytest.fixture(autouse=True)
-def _clean(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr("guard.guard._latest", None)
-    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    yield
-    guard.uninstall()
-
-
-@pytest.fixture
-def server() -> Iterator[CountingServer]:
-    with counting_server(Answer({"ok": True})) as counted:
-        yield counted
+_clean = cleaned()
+server = serving(Answer({"ok": True}))
 
 
 def install(*names: str) -> None:
@@ -184,6 +174,12 @@ def test_what_is_nobody_s_or_only_reads_is_left_alone(server, police):
     assert made.getresponse().status == 200
     made.close()
     assert g.ledger.verdicts() == []
+
+
+def test_a_heading_that_was_not_begun_is_the_library_s_own_error():
+    install("http_client")
+    with pytest.raises(http.client.CannotSendHeader):
+        http.client.HTTPConnection("127.0.0.1", 9).endheaders()
 
 
 @pytest.mark.parametrize("chunked", [False, True])

@@ -8,7 +8,6 @@ import socket
 import sys
 import threading
 import urllib.request
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -19,21 +18,10 @@ from guard.integrations import Operation, passage, tripwire
 from tests.conftest import OFFICE
 from tests.integrations.loopback import CountingServer, counting_server
 from tests.integrations.rest import CLIENTS, client
+from tests.integrations.setting_up import cleaned, serving
 
-
-@pytest.fixture(autouse=True)
-def _clean(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr("guard.guard._latest", None)
-    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    yield
-    guard.uninstall()
-
-
-@pytest.fixture
-def server() -> Iterator[CountingServer]:
-    with counting_server() as counted:
-        yield counted
+_clean = cleaned()
+server = serving()
 
 
 @pytest.fixture
