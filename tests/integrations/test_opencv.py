@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 import subprocess
 import sys
 import textwrap
@@ -67,6 +69,9 @@ USE = {
     "match": lambda made: made.match(VECTOR, VECTOR),
     "match by the other measure": lambda made: made.match(VECTOR, VECTOR, cv2.FaceRecognizerSF_FR_NORM_L2),
     "unbound": lambda made: cv2.FaceRecognizerSF.feature(made, CROP),
+    "a partial": lambda made: functools.partial(cv2.FaceRecognizerSF.feature, made)(CROP),
+    "by its name": lambda made: operator.methodcaller("feature", CROP)(made),
+    "out of the class": lambda made: vars(cv2.FaceRecognizerSF)["feature"].__get__(made)(CROP),
     "by keyword": lambda made: made.match(face_feature1=VECTOR, face_feature2=VECTOR),
 }
 
