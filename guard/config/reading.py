@@ -13,6 +13,7 @@ from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from guard.addresses import usual_authority
 from guard.config.attestation import KEYS as ATTESTATION
 from guard.config.attestation import read_attestation
 from guard.config.camera import read_camera
@@ -270,15 +271,18 @@ def _services(table: Mapping[str, Any], where: str) -> dict[str, str]:
 
 
 def _hosts(services: Mapping[str, str], where: str) -> dict[str, str]:
-    """The names in lower case, without the dot of the root. Raises `ConfigError` for a host that is two services."""
+    """The names in lower case, without the dot of the root, addresses in their usual spelling.
+
+    Raises `ConfigError` for a host that is two services.
+    """
     hosts: dict[str, str] = {}
     for name, service in services.items():
-        host = name.casefold().rstrip(".")
+        host = usual_authority(name.casefold().rstrip("."))
         if hosts.setdefault(host, service) != service:
             raise ConfigError(
                 f"the host {host!r} is listed twice, as two services",
                 where=f"{where}.{name}",
-                mend="list it once: hosts are the same in upper and lower case",
+                mend="list it once: hosts are the same in upper and lower case, addresses in every spelling",
             )
     return hosts
 

@@ -6,7 +6,7 @@ What an SDK's own hook has released is not judged again here.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar, Token
 from typing import Any
@@ -26,16 +26,29 @@ _sent: ContextVar[bytes | None] = ContextVar("guard_sent", default=None)
 """The body that this fence released around the running code; None where it released none."""
 
 
-def described(method: str, url: str, headers: Any, body: Any) -> Request:
-    """The request as `recognise` wants it; `body` is bytes, text, None, or something that will give them later."""
+def described(method: str, url: str, headers: Any, body: Any, via: str = "") -> Request:
+    """The request as `recognise` wants it; `body` is bytes, text, None, or something that will give them later.
+
+    `via` is the host that the connection is made to, where the URL may name another.
+    """
     lowered = _lowered(headers)
     if body is None:
-        return Request(method.upper(), url, lowered)
+        return Request(method.upper(), url, lowered, via=via)
+    if type(body) is bytes:
+        return Request(method.upper(), url, lowered, body, via=via)
     if isinstance(body, str):
-        body = body.encode("utf-8")
+        return Request(method.upper(), url, lowered, _encoded(body, lowered), via=via)
     if isinstance(body, (bytes, bytearray, memoryview)):
-        return Request(method.upper(), url, lowered, bytes(body))
-    return Request(method.upper(), url, lowered, unread="a streamed body")
+        # By its buffer, from which it is sent: `bytes(...)` asks a class of the caller's own.
+        return Request(method.upper(), url, lowered, memoryview(body).tobytes(), via=via, is_copy=True)
+    return Request(method.upper(), url, lowered, unread="a streamed body", via=via)
+
+
+def _encoded(text: str, headers: Mapping[str, str]) -> bytes:
+    """Text as it is sent: in UTF-8, by older libraries in Latin-1, as the length says."""
+    if not text.isascii() and headers.get("content-length") == str(len(text)):
+        return text.encode("iso-8859-1", "replace")
+    return text.encode("utf-8")
 
 
 def _lowered(headers: Any) -> dict[str, str]:
@@ -59,7 +72,7 @@ def crossing(request: Request) -> AbstractContextManager[Any]:
     found = recognise(request)
     if found is None:
         return _NOBODYS
-    return _LookedAt(found) if found.operation is None else _Judged(request, found, found.operation)
+    return _LookedAt(request, found) if found.operation is None else _Judged(request, found, found.operation)
 
 
 def crossing_async(request: Request) -> AbstractAsyncContextManager[Any]:
@@ -67,7 +80,7 @@ def crossing_async(request: Request) -> AbstractAsyncContextManager[Any]:
     found = recognise(request)
     if found is None:
         return _NOBODYS
-    return _LookedAt(found) if found.operation is None else _JudgedLater(request, found, found.operation)
+    return _LookedAt(request, found) if found.operation is None else _JudgedLater(request, found, found.operation)
 
 
 class _Around:
@@ -175,20 +188,24 @@ class _JudgedLater(_Around):
 class _LookedAt:
     """Around a request that needs no judgement: a release of no action.
 
-    It covers nothing, and tells `guard.integrations.tripwire` that this was looked at.
+    It covers nothing, and tells `guard.integrations.tripwire` that this was looked at. What was looked at is what goes
+    out: a body that can be changed meanwhile goes out as the copy.
     """
 
-    def __init__(self, found: Crossing) -> None:
+    def __init__(self, request: Request, found: Crossing) -> None:
         self._approval = Approval(found.service, (), sealed=False)
+        self._body = request.body if request.is_copy else None
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> bytes | None:
         self._approval.__enter__()
+        return self._body
 
     def __exit__(self, *raised: Any) -> None:
         self._approval.__exit__(*raised)
 
-    async def __aenter__(self) -> None:
+    async def __aenter__(self) -> bytes | None:
         self._approval.__enter__()
+        return self._body
 
     async def __aexit__(self, *raised: Any) -> None:
         self._approval.__exit__(*raised)
