@@ -41,20 +41,22 @@ class Finding:
 
         An unknown fact is contradicted by nothing, and nothing agrees with it: it could be anything already.
         """
-        known = facts.known(name)
+        known, declared = facts.known(name), declared_of(facts, name)
         if known is None and name == "place.country" and facts.known("place.subdivision") is not None:
             known = facts.could_be(name)
+            declared = next(iter(known)) if len(known) == 1 else {"any_of": sorted(map(str, known))}
         verdict: Standing = "cannot-tell"
         if seen and known is not None:
             verdict = "agrees" if known & set(seen) else "contradicted"
-        return cls(name, declared_of(facts, name), seen, verdict, confidence, evidence)
+        return cls(name, declared, seen, verdict, confidence, evidence)
 
     @property
     def widens(self) -> bool:
         """Whether what was seen is possible beside what was declared: it contradicts it, or lies across a border."""
         if self.verdict == "contradicted":
             return True
-        return self.verdict == "cannot-tell" and self.name.startswith("place.") and len(self.seen) > 1
+        is_place = self.name.startswith("place.") and self.declared is not None
+        return is_place and self.verdict == "cannot-tell" and len(self.seen) > 1
 
     @property
     def consequence(self) -> str:
