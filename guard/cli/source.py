@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json as jsonlib
+import os
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -144,10 +146,15 @@ def _instant(text: str, option: str) -> datetime:
 
 
 def write_document(document: dict[str, Any], out: Path) -> None:
-    """Writes a signed document. Raises `GuardError` where it cannot be."""
+    """Writes a signed document whole or not at all, never through a link. Raises `GuardError` where it cannot be."""
+    part = out.with_name(f".{out.name}.{os.getpid()}.part")
     try:
-        out.write_text(jsonlib.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        if out.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        part.write_text(jsonlib.dumps(document, indent=2) + "\n", encoding="utf-8")
+        os.replace(part, out)
     except OSError as error:
+        part.unlink(missing_ok=True)
         raise GuardError(
             f"the file cannot be written: {error.strerror}", where=str(out), mend="name another --out"
         ) from None

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from guard.facts import Facts, format_instant
 from guard.facts.attributes import Value
 
-__all__ = ["Finding", "Standing", "declared_of", "in_words", "merged", "several_in_words"]
+__all__ = ["Finding", "Standing", "declared_of", "in_words", "merged", "plainly", "several_in_words"]
 
 Standing = Literal["agrees", "contradicted", "cannot-tell"]
 
@@ -123,6 +123,12 @@ def declared_of(facts: Facts, name: str) -> Any:
     for step in name.split("."):
         found = found[step]
     return found
+
+
+def plainly(text: str, most: int = 400) -> str:
+    """Somebody else's text, fit for a line: without what no terminal should be told, and not longer than `most`."""
+    text = "".join(each for each in text if each.isprintable())
+    return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def plain(value: Value) -> Any:

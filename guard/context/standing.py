@@ -106,8 +106,7 @@ class Context:
         A live feed, and a picture no older than the limit, are used in real time or nearly so, whatever is declared.
         Where the clock is not believed a stated time of capture excludes nothing.
         """
-        attested = self._attested
-        if attested is not None and (now[1] == "disbelieved" or not attested[0] <= now[0] < attested[1]):
+        if self._attested is not None and not self.is_answered_for(now):
             return _NOTHING
         effective = self._effective
         captured = self._captured if captured_ns is None else captured_ns
@@ -119,6 +118,11 @@ class Context:
         if timely is None or timely[0] is not effective:
             self._timely = timely = (effective, _used_at_once(effective))
         return timely[1]
+
+    def is_answered_for(self, now: Reading) -> bool:
+        """Whether what is declared counts: nobody need answer for it, or somebody does `now`."""
+        valid = self._attested
+        return valid is None or (now[1] != "disbelieved" and valid[0] <= now[0] < valid[1])
 
     def attest(self, valid_ns: tuple[int, int], why: str | None) -> None:
         """From now on the facts count only within `valid_ns`, in nanoseconds since 1970 UTC; elsewhere nothing is

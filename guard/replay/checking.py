@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import closing
+from dataclasses import replace
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from guard.context.finding import Finding, merged
 from guard.context.manifest import manifest_finding
-from guard.context.seal import bind
+from guard.context.seal import bind, unsealed
 from guard.context.statements import camera_findings, file_findings
 from guard.context.watch import mount_finding
 from guard.errors import SourceError
@@ -31,19 +32,26 @@ LIVE_SECONDS = 10.0
 _ALWAYS = ("capture.mount", "capture.at", "place.country", "place.subdivision", "use.timing")
 
 
-def begin(clip: Clip, source: Source) -> None:
-    """What is known before the first frame: whether the clip is live, and what its file states."""
+def begin(clip: Clip, source: Source, *, sealing: bool = False) -> None:
+    """What is known before the first frame: whether the clip is live, what its file states, and whether it is sealed.
+
+    A seal is not missed where the clip is about to get one (`sealing`).
+    """
     context = source.context
     says = getattr(clip, "says", None)
     if says is not None:
         context.saw(*file_findings(context, says, source.guard.clock.now()))
         context.saw(*camera_findings(source.camera, says.size, says.fps))
-        path = getattr(clip, "path", None)
-        if path is not None:
-            context.saw(bind(context, path, source.guard.config.attestation))
-            manifest = manifest_finding(context, path)
+    if not clip.live:
+        attestation = source.guard.config.attestation
+        asked = replace(attestation, sealed="off") if sealing else attestation
+        if clip.path is not None:
+            context.saw(bind(context, clip.path, asked))
+            manifest = manifest_finding(context, clip.path)
             if manifest is not None:
                 context.saw(manifest)
+        elif asked.sealed == "required":
+            context.saw(unsealed(context, asked, "what is no single file cannot be sealed"))
     if clip.live or context.live:
         context.goes_live()
 
@@ -60,16 +68,17 @@ def found_so_far(source: Source) -> list[Finding]:
     return [found[name] for name in (*_ALWAYS, *(other for other in found if other not in _ALWAYS))]
 
 
-def check_source(clip: Clip, source: Source) -> list[Finding]:
+def check_source(clip: Clip, source: Source, *, sealing: bool = False) -> list[Finding]:
     """Looks at the first `SECONDS` (`LIVE_SECONDS`) of an open clip, which is closed afterwards.
 
+    `sealing` is as in `begin`.
     Raises `SourceError` where there is no frame; a clip that breaks off is judged by what came.
     """
     faults: Counter[str] = Counter()
     frames, motion = 0, source.watch.motion
     limit_s = LIVE_SECONDS if clip.live else SECONDS
     with closing(clip):
-        begin(clip, source)
+        begin(clip, source, sealing=sealing)
         stated = source.context.findings.get("capture.mount")
         try:
             for frame in takewhile(lambda each: each.seconds <= limit_s, clip.frames()):

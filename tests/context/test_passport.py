@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -225,6 +226,46 @@ def test_the_settings_are_read_strictly(office, policy, where):
     office.sign()
     with pytest.raises(guard.ConfigError, match=where):
         office.facts(office.text(f"[policy]\n{policy}\n"))
+
+
+HOSTILE = {
+    "nested beyond bounds": lambda path: path.write_text("[" * 100_000 + "]" * 100_000),
+    "a pipe": os.mkfifo,
+    "a folder": Path.mkdir,
+    "large": lambda path: os.truncate(os.open(path, os.O_CREAT | os.O_RDWR), 1 << 33),
+    "no text": lambda path: path.write_bytes(b"\xff\xfe\x00\xd8"),
+    "another alphabet": lambda path: path.write_text('{"schema": "guard.passport/1", "passport": {"a": "\\ud800"}}'),
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_no_passport_stops_the_guard_or_opens_it(office, kind):
+    HOSTILE[kind](office.folder / "door.json")
+    status, said = office.verify()
+    assert (status, said.count("\n")) == (2, 1)
+    assert office.facts() == Facts()
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_no_list_of_what_is_withdrawn_is_taken_for_an_empty_one(office, kind):
+    office.sign()
+    HOSTILE[kind](office.folder / "revoked.json")
+    with pytest.raises(guard.ConfigError, match="what is withdrawn cannot be read"):
+        office.facts(office.text(ASKED + 'revoked = "revoked.json"\n'))
+
+
+def test_a_message_tells_a_terminal_nothing(office):
+    changed(office, lambda d: d.update(key="\x1b[2J\n" + d["key"]))
+    status, said = office.verify()
+    assert (status, said.count("\n"), "\x1b" in said) == (2, 1, False)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="who may read a file is told otherwise here")
+@pytest.mark.parametrize(("mode", "noted"), [(0o600, False), (0o400, False), (0o640, True), (0o604, True)])
+def test_a_private_key_that_others_can_read_is_named(office, caplog, mode, noted):
+    (office.folder / "ops.key").chmod(mode)
+    office.sign()
+    assert ("other users can read the private key" in caplog.text) is noted
 
 
 def test_signing_says_in_a_line_what_is_wrong(office, capsys):
