@@ -164,14 +164,19 @@ def _print_table(source: str | None, found: list) -> None:  # type: ignore[type-
     from rich.console import Console
     from rich.table import Table
 
-    from guard.context.finding import in_words, several_in_words
+    from guard.context.finding import in_words, plainly, several_in_words
+    from guard.facts import ATTRIBUTES
 
-    table = Table("attribute", "declared", "seen", "verdict", "how sure", "consequence", title=f"source {source}")
+    table = Table(title=plainly(f"source {source}"))
+    for column in ("attribute", "declared", "seen", "verdict", "how sure", "consequence"):
+        table.add_column(column, no_wrap=column in ("attribute", "verdict", "how sure"), overflow="fold")
     for each in found:
         sure = f"{each.confidence:.0%}" if each.seen else ""
-        seen = several_in_words(each.seen) if each.seen else ""
-        table.add_row(each.name, in_words(each.declared), seen, each.verdict, sure, each.consequence)
-    Console(soft_wrap=False).print(table)
+        seen = plainly(several_in_words(each.seen)) if each.seen else ""
+        declared = in_words(each.declared) if each.name in ATTRIBUTES or each.declared is not None else ""
+        table.add_row(each.name, declared, seen, each.verdict, sure, each.consequence)
+    # What a file says of itself is text, not markup.
+    Console(soft_wrap=False, markup=False, emoji=False, highlight=False).print(table)
     for each in found:
         if each.evidence != "nothing says":
-            print(f"{each.name}: {each.evidence}")
+            print(f"{each.name}: {plainly(each.evidence, 1000)}")

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from guard.context.finding import Finding, merged
+from guard.context.finding import Finding, merged, possible
 from guard.facts import Facts, places
 from guard.facts.attributes import ATTRIBUTES, Value
 
@@ -119,6 +119,11 @@ class Context:
             self._timely = timely = (effective, _used_at_once(effective))
         return timely[1]
 
+    @property
+    def attested(self) -> tuple[int, int] | None:
+        """When somebody answers for it, in nanoseconds since 1970 UTC; None where nobody need."""
+        return self._attested
+
     def is_answered_for(self, now: Reading) -> bool:
         """Whether what is declared counts: nobody need answer for it, or somebody does `now`."""
         valid = self._attested
@@ -174,7 +179,7 @@ class Context:
         with self._lock:
             both: dict[str, frozenset[Value] | None] = {}
             for name in names:
-                one, other = _possible(self._effective, name), _possible(facts, name)
+                one, other = possible(self._effective, name), possible(facts, name)
                 both[name] = None if one is None or other is None else one | other
             bound = self._effective.replacing(both)
             if bound != self._effective:
@@ -190,13 +195,6 @@ class Context:
             self._effective = doubted
             self._captured = _latest(doubted, self.declared)
         log.warning("source %s: %s", self.source, why)
-
-
-def _possible(facts: Facts, name: str) -> frozenset[Value] | None:
-    """What a fact could be; None where it could be anything. A country may be known by its part alone."""
-    if name == "place.country" and facts.known("place.subdivision") is not None:
-        return facts.could_be(name)
-    return facts.known(name)
 
 
 def _widened(facts: Facts, finding: Finding, among: Iterable[Finding]) -> Facts:

@@ -16,7 +16,7 @@ from guard.integrations.opencv import DISTRIBUTIONS
 
 __all__ = ["ADAPTER", "forget", "is_recording"]
 
-_ADDRESS = re.compile(r"(?!file:)[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_ADDRESS = re.compile(r"(?!file:|https?:)[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _NAMED = ("index", "filename")
 _live: set[int] = set()
 """Ids of captures whose name says that they are live. They cannot be referred to weakly: whether an id stands here is
@@ -26,9 +26,9 @@ settled anew by every capture that is made or opened, so that it says nothing of
 def is_recording(capture: Any) -> bool:
     """Whether an opened capture plays something that has an end.
 
-    A camera by its number and an address do not, whatever they say. Anything else (a file, a pipeline of GStreamer, a
-    device by its path, a pipe) does where it knows how many frames it has: what is live gives 0, -1 or nonsense below,
-    and so does a file that is nothing but a raw stream.
+    A camera by its number and a stream's address do not, whatever they say. Anything else (a file, also one on the web,
+    a pipeline of GStreamer, a device by its path, a pipe) does where it knows how many frames it has: what is live
+    gives 0, -1 or nonsense below, and so does a file that is nothing but a raw stream.
     """
     import cv2
 

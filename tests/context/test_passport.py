@@ -12,6 +12,7 @@ import pytest
 import guard
 from guard.cli import main
 from guard.facts import Facts
+from guard.replay.checking import found_so_far
 from guard.testing import FakeClock
 from tests.conftest import OFFICE
 
@@ -83,6 +84,36 @@ def test_where_they_are_preferred_one_may_be_missing_and_a_broken_one_may_not(of
 
 def test_where_nobody_asks_no_passport_is_looked_at(office):
     assert office.facts(office.text("", passport="none.json")).known("capture.mount") == declared()
+
+
+@pytest.mark.parametrize(
+    ("policy", "passport", "verdict", "consequence"),
+    [
+        ("", None, None, "as declared"),
+        (ASKED, None, "contradicted", "unknown"),
+        (ASKED, "door.json", "agrees", "as declared"),
+        (ASKED.replace("required", "preferred"), None, "cannot-tell", "as declared"),
+        (ASKED.replace("ops.pub", "other.pub"), "door.json", "contradicted", "unknown"),
+    ],
+)
+def test_a_check_says_whether_anybody_answers_and_what_follows(office, policy, passport, verdict, consequence):
+    office.sign()
+    source = office.make_guard(office.text(policy, passport)).source()
+    rows = {row.name: row for row in found_so_far(source)}
+    assert ("passport" in rows) is (verdict is not None)
+    assert rows["place.country"].consequence == consequence
+    if verdict is not None:
+        assert rows["passport"].verdict == verdict
+        assert (rows["passport"].consequence == "nothing that it declares counts") is (verdict == "contradicted")
+
+
+def test_a_check_names_the_passport_that_ended(office):
+    end = datetime.now(UTC).replace(microsecond=0) + timedelta(days=30)
+    office.sign(expires=end.isoformat())
+    late = FakeClock(int((end + timedelta(seconds=1)).timestamp()) * 10**9)
+    row = {row.name: row for row in found_so_far(office.make_guard(office.text(), clock=late).source())}["passport"]
+    assert row.verdict == "contradicted"
+    assert f"until {end:%Y-%m-%dT%H:%M:%SZ} only" in row.evidence
 
 
 def changed(office: Office, edit) -> None:

@@ -289,6 +289,23 @@ def test_a_replay_is_bound_and_its_report_says_so(place):
     assert "bound by both contexts" in (out / "report.html").read_text()
 
 
+@pytest.mark.parametrize(
+    ("tamper", "mount", "country"),
+    [
+        (lambda place: None, "judged as body_worn or fixed", "judged as FR or SG"),
+        (cut, "unknown", "unknown"),
+        (lambda place: sidecar_of(place.clip).unlink(), "as declared", "as declared"),
+    ],
+)
+def test_a_check_says_by_what_each_fact_is_judged_in_the_end(place, tamper, mount, country):
+    place.seal()
+    tamper(place)
+    rows = {row.name: row for row in check_source(open_clip(place.clip), place.make_guard(TRUSTED + OFFICE).source())}
+    assert rows["capture.mount"].consequence == mount
+    assert rows["place.country"].consequence == country
+    assert rows["place.subdivision"].consequence == "unknown stays unknown"
+
+
 def test_what_cannot_be_sealed_is_said_in_a_line(place):
     assert place.seal(BODYCAM, "none")[0] == 1
     place.clip = place.folder / "none.mp4"
