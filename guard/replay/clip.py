@@ -74,6 +74,10 @@ class Clip(Protocol):
         """A short name fit for a folder."""
 
     @property
+    def path(self) -> Path | None:
+        """The file that it is, None where it is no single file."""
+
+    @property
     def live(self) -> bool:
         """True where the frames come at their own pace and there is no end to wait for."""
 
