@@ -102,10 +102,10 @@ def _stretches(rows: Sequence[Stretch], numbers: Mapping[str, int]) -> str:
         ],
         attributes=[f'data-outcome="{row.outcome}" data-rules="{_numbers(row, numbers)}"' for row in shown],
     )
-    note = f"<p>{plural(left, 'later stretch', 'later stretches')} not listed; the timeline shows them.</p>" * (
-        left > 0
-    )
-    return f'<div id="stretches" class="long" tabindex="0" role="region" aria-label="{title}">{made}</div>{note}'
+    made = f'<div id="stretches" class="long" tabindex="0" role="region" aria-label="{title}">{made}</div>'
+    if left:
+        made += f"<p>{plural(left, 'later stretch', 'later stretches')} not listed; the timeline shows them.</p>"
+    return made
 
 
 def _events(record: Record) -> str:
