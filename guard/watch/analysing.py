@@ -87,10 +87,12 @@ class Analyst:
         viewed = self._board.is_viewed
         if not viewed and seen.known is None:
             return None, None
+        now_s = time.monotonic()
+        due = viewed and now_s >= self._picture_due_s
         try:
-            hidden = self._covering.remember(seen.image, seen.faces)
-            now_s = time.monotonic()
-            if not viewed or now_s < self._picture_due_s:
+            # What the change-gated detector says is up to a few seconds old: what leaves is looked at as it is.
+            hidden = self._covering.remember(seen.image, seen.look() if due else seen.faces)
+            if not due:
                 return None, None
             self._picture_due_s = now_s + PICTURE_S
             return self._covering.picture(seen.image, hidden), None

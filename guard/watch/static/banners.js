@@ -52,6 +52,10 @@ function shadow(mode) {
 }
 
 function connection(link) {
+  if (link === "full") {
+    const text = "As many browsers look on as may at once. Trying again.";
+    return [{ kind: "fault", title: "Too many look on.", text }];
+  }
   if (link === "lost") return [{ kind: "fault", title: "No connection.", text: "What is shown is old. Trying again." }];
   const text = "The server refuses this browser. Open the address that guard watch printed.";
   return link === "refused" ? [{ kind: "fault", title: "No access.", text }] : [];
