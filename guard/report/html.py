@@ -81,12 +81,12 @@ def day(instant: str | datetime) -> str:
 
 
 def microseconds(us: float | None) -> str:
-    """A duration with the unit that suits it; a dash where nothing was measured."""
+    """A duration with the unit that suits it, on one line with it; a dash where nothing was measured."""
     if us is None:
         return "-"
     if us >= 1e6:
-        return f"{us / 1e6:,.3g} s"
-    return f"{us / 1000:,.3g} ms" if us >= 1000 else f"{us:,.3g} us"
+        return f"{us / 1e6:,.3g}\N{NO-BREAK SPACE}s"
+    return f"{us / 1000:,.3g}\N{NO-BREAK SPACE}ms" if us >= 1000 else f"{us:,.3g}\N{NO-BREAK SPACE}µs"
 
 
 def _number(is_number: bool) -> str:

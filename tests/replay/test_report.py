@@ -48,7 +48,7 @@ class Outline(HTMLParser):
                 self.fetched.append(f"{tag} {name}")
             if name == "style" or name.startswith("on"):
                 self.forbidden.append(f"{tag} {name}")
-        if tag not in ("meta", "br", "input"):
+        if tag not in ("meta", "br", "wbr", "input"):
             self.open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
@@ -251,6 +251,21 @@ def test_a_long_list_of_stretches_is_cut_and_says_so(denied: Replay):
     assert text.count("<tr data-outcome=") == 300
     assert "100 later stretches not listed" in text
     assert text.count("data-stretch=") == 400
+
+
+def test_it_says_why_a_call_is_redacted_where_no_face_was_detected(denied: Replay):
+    said = "A face that was detected a moment ago counts, too"
+    assert said not in words_of(denied)
+    steps = [replace(denied.steps[0], faces=0, outcomes={"redact": 1})]
+    assert said in words_of(replace(denied, steps=steps))
+
+
+def test_the_lane_of_faces_has_a_scale_and_a_number_stays_with_its_unit(denied: Replay):
+    steps = [replace(denied.steps[0], faces=3)]
+    text = report(replace(denied, steps=steps, latency_us={"hook": {"p50": 87.0, "p95": 12_300.0}}))
+    assert "<span>Faces<br>0 to 3</span>" in text
+    assert ">87\N{NO-BREAK SPACE}µs<" in text
+    assert ">12.3\N{NO-BREAK SPACE}ms<" in text
 
 
 def test_the_chart_and_the_table_have_the_same_numbers(denied: Replay, monkeypatch: pytest.MonkeyPatch):
