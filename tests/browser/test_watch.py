@@ -213,6 +213,59 @@ def test_what_was_decided_while_the_stream_was_held_is_not_lost(page, make_guard
         page.locator("#runs .source", has_text="held").nth(1).wait_for()
 
 
+def test_the_banner_of_a_fault_that_comes_and_goes_stands_still(page, make_guard, clip):
+    looks = 0
+
+    def look(picture):
+        nonlocal looks
+        looks += 1
+        if looks % 10 == 0:
+            raise RuntimeError("broken")
+        return []
+
+    with served(make_guard(packs=PACKS, detector=FakeDetector(look)), {"bodycam": clip}, [HINGES]) as live:
+        page.goto(live.url)
+        page.locator(".banner.fault", has_text="bodycam").wait_for()
+        node = page.locator(".banner.fault").element_handle()
+        seen = looks
+        wait_for(lambda: looks > seen + 30)
+        assert node.evaluate("banner => banner.isConnected")
+
+
+@pytest.mark.parametrize("mode", ["enforce", "shadow"])
+def test_a_tile_is_as_high_whatever_the_verdict_and_nothing_of_it_is_cut(page, make_guard, clip, mode):
+    boxes: list[list[int]] = []
+    text = f'[policy]\nmode = "{mode}"\n' + POLICE
+    g = make_guard(text, packs=PACKS, detector=FakeDetector(lambda _: boxes))
+    with served(g, {"bodycam": clip}, [HINGES]) as live:
+        page.goto(live.url)
+        tile(page, "bodycam").locator(".badge.allow").wait_for()
+        allowed = tile(page, "bodycam").bounding_box()["height"]
+        boxes.append([40, 30, 80, 80])
+        tile(page, "bodycam").locator(".badge.redact").wait_for()
+        if mode == "enforce":
+            assert tile(page, "bodycam").bounding_box()["height"] == allowed
+        for each in tile(page, "bodycam").locator(".calls li, .calls span").all():
+            assert each.evaluate("node => node.scrollWidth <= node.clientWidth + 1")
+
+
+def test_on_a_phone_the_head_of_the_page_keeps_its_height(page, make_guard, clip):
+    page.set_viewport_size({"width": 390, "height": 844})
+    with served(make_guard(packs=PACKS), {"bodycam": clip}) as live:
+        page.goto(live.url)
+        tile(page, "bodycam").wait_for()
+        texts = ("1 source, 4 frames analysed a second", "16 sources, 104 frames analysed a second")
+        heights = [
+            page.evaluate(
+                "text => { document.getElementById('summary').textContent = text;"
+                " return document.querySelector('.top').offsetHeight; }",
+                text,
+            )
+            for text in texts
+        ]
+        assert heights[0] == heights[1]
+
+
 def test_shadow_mode_is_on_a_banner(page, make_guard, clip):
     g = make_guard('[policy]\nmode = "shadow"\n' + POLICE, packs=PACKS)
     with served(g, {"bodycam": clip}) as live:
