@@ -88,17 +88,21 @@ def replay(
                 )
             write_report(result)  # also where the ledger cannot be closed
     _seal(result)
+    _tell(result, as_json=json)
+    if result.broke_off is not None:
+        print(f"guard: {result.broke_off}; what was decided until then is kept", file=sys.stderr)
+        raise typer.Exit(1)
+
+
+def _tell(result: Replay, *, as_json: bool) -> None:
     for note in result.notes:
         print(f"guard: note: {note}", file=sys.stderr)
     for fault, count in result.faults.items():
         print(f"guard: fault in {count:,} calls: {' '.join(fault.split())}", file=sys.stderr)
-    if json:
+    if as_json:
         print_json(result.to_json())
     else:
         _show(result)
-    if result.broke_off is not None:
-        print(f"guard: {result.broke_off}; what was decided until then is kept", file=sys.stderr)
-        raise typer.Exit(1)
 
 
 def _seal(result: Replay) -> None:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from guard.replay.timeline import Outcome, outcome_of
 from guard.watch.feeds import Standing
-from guard.watch.runs import FAULT, Run, outcome
+from guard.watch.runs import Run
 
 if TYPE_CHECKING:
     from guard.facts import Decision
@@ -27,7 +28,7 @@ _RATED_S = 10.0
 _LASTING_S = 3.0
 """A picture that frames have come after for so long is no longer what the source shows."""
 
-_STRICTNESS = {"allow": 1, "redact": 2, "deny": 3, FAULT: 4}
+_STRICTNESS: dict[Outcome, int] = {"allow": 1, "redact": 2, "deny": 3, "fault": 4}
 _LETTERS = {0: "-", 1: "a", 2: "r", 3: "d", 4: "f"}
 
 
@@ -95,7 +96,7 @@ class Tile:
             self._pictured_s = now_s
         elif now_s - self._pictured_s > _LASTING_S:
             self.picture = None
-        strictest = max((_STRICTNESS[outcome(decision)] for decision in look.decisions), default=0)
+        strictest = max((_STRICTNESS[outcome_of(decision)] for decision in look.decisions), default=0)
         self._mark(int(now_s), strictest)
 
     def _mark(self, second: int, strictness: int) -> None:
