@@ -43,6 +43,9 @@ _LONGEST_S = 1.0
 _FARTHER = 1.0
 """Looks are far apart: how far beyond where it is remembered a missed face may have gone, in sizes of that region."""
 
+_FROM_FARTHER = 2.0
+"""How far from there a face may have come that is seen later: of its motion little is known yet."""
+
 
 @dataclass(slots=True)
 class _Waiting:
@@ -121,7 +124,7 @@ class Covering:
         memory = FaceMemory(self._size, hold_s=self._hold_s)
         for at_s, faces in reversed(waiting.later):
             memory.update(faces, -at_s)
-        coming = _widened(memory.update(waiting.faces, -waiting.at_s), len(waiting.faces))
+        coming = _widened(memory.update(waiting.faces, -waiting.at_s), len(waiting.faces), _FROM_FARTHER)
         boxes = np.concatenate([waiting.hidden.boxes, coming.boxes[len(waiting.faces) :]])
         scores = np.concatenate([waiting.hidden.scores, coming.scores[len(waiting.faces) :]])
         return self._covered(waiting.small, waiting.step, Faces(boxes, scores))
@@ -139,7 +142,7 @@ class Covering:
         now_s = time.monotonic()
         self._at_s += min(now_s - self._looked_s, self._hold_s / (_MISSED + 0.5))
         self._looked_s = now_s
-        return _widened(memory.update(faces, self._at_s), len(faces))
+        return _widened(memory.update(faces, self._at_s), len(faces), _FARTHER)
 
     def _covered(self, small: Picture, step: int, hidden: Faces) -> bytes:
         """A JPEG of the small picture with those regions of its frame covered."""
@@ -162,10 +165,10 @@ def _small(image: NDArray[Any]) -> tuple[Picture, int]:
     return np.array(cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA), np.uint8), step
 
 
-def _widened(faces: Faces, detected: int) -> Faces:
-    """The first `detected` boxes as they are, those that are only remembered widened on every side."""
+def _widened(faces: Faces, detected: int, sizes: float) -> Faces:
+    """The first `detected` boxes as they are, those that are only remembered widened by that on every side."""
     boxes = faces.boxes.copy()
-    reach = _FARTHER * (boxes[detected:, 2:] - boxes[detected:, :2])
+    reach = sizes * (boxes[detected:, 2:] - boxes[detected:, :2])
     boxes[detected:, :2] -= reach
     boxes[detected:, 2:] += reach
     return Faces(boxes, faces.scores)

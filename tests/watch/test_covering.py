@@ -86,7 +86,7 @@ def test_a_picture_waits_so_that_a_face_that_comes_into_view_is_covered_in_it(wa
     picture = seen(waiting.take(WHITE, faces(FACE), wanted=False))
     assert covered(picture, FACE)
     width = FACE[2] - FACE[0]
-    for moved in (-width, width):
+    for moved in (-2 * width, 2 * width):
         assert covered(picture, (FACE[0] + moved, FACE[1], FACE[2] + moved, FACE[3]))
     assert not waiting.waits
 
