@@ -58,7 +58,13 @@ def redact(
                 done.append(result)
     if len(pairs) == 1 and failed:
         raise failed[0]
-    if json:
+    _tell(done, failed, as_json=json)
+    if failed or any(result.broke_off is not None for result in done):
+        raise typer.Exit(1)
+
+
+def _tell(done: list[Redacted], failed: list[GuardError], *, as_json: bool) -> None:
+    if as_json:
         errors = [{"error": error.what, "where": error.where, "mend": error.mend} for error in failed]
         print_json({"schema": "guard.redact/1", "clips": [result.to_json() for result in done], "failed": errors})
     else:
@@ -71,8 +77,6 @@ def redact(
             print(f"guard: note: {result.out}: {note}", file=sys.stderr)
         if result.broke_off is not None:
             print(f"guard: {result.broke_off}; it is redacted up to there", file=sys.stderr)
-    if failed or any(result.broke_off is not None for result in done):
-        raise typer.Exit(1)
 
 
 def _in_words(result: Redacted) -> str:

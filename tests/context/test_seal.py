@@ -18,6 +18,7 @@ from guard.matchers import Counting
 from guard.replay.checking import check_source
 from guard.replay.clip import open_clip
 from guard.replay.run import replay
+from guard.report import write_report
 from tests.conftest import OFFICE
 from tests.context.test_statements import write
 
@@ -284,7 +285,11 @@ def test_a_replay_is_bound_and_its_report_says_so(place):
     g = place.make_guard(TRUSTED + OFFICE)
     out = place.folder / "out"
     out.mkdir()
-    replay(open_clip(place.clip), g, g.source(), action="identify", service="self_hosted", matcher=Counting(), out=out)
+    write_report(
+        replay(
+            open_clip(place.clip), g, g.source(), action="identify", service="self_hosted", matcher=Counting(), out=out
+        )
+    )
     assert {"fixed", "body_worn"} == g.ledger.entries[0].decision.facts.known("capture.mount")
     assert "bound by both contexts" in (out / "report.html").read_text()
 

@@ -361,6 +361,7 @@ def test_a_replay_is_judged_by_what_was_seen(make_guard, tmp_path):
     from guard.matchers import Counting
     from guard.replay.clip import open_clip
     from guard.replay.run import replay
+    from guard.report import write_report
 
     clip = write(tmp_path / "clip.mp4", moving=True)
     g = make_guard(OFFICE)
@@ -369,6 +370,7 @@ def test_a_replay_is_judged_by_what_was_seen(make_guard, tmp_path):
     result = replay(
         open_clip(clip), g, g.source(), action="identify", service="self_hosted", matcher=Counting(), out=out
     )
+    write_report(result)
     rows = {row.name: row for row in result.seen}
     assert rows["capture.mount"].verdict == "contradicted"
     assert g.ledger.entries[-1].decision.facts.known("capture.mount") == {
