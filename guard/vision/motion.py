@@ -46,7 +46,7 @@ _LEAST_TOLD = WINDOW // 2
 _RESTLESS, _LITTLE_AT_REST, _MUCH_AT_REST = 0.13, 0.22, 0.25
 _COHERENT, _MORE_COHERENT = 0.3, 0.42
 _SHAKEN_PX, _MOVED_PX = 0.4, 1.0
-_CLEAR, _DOUBTFUL = 0.4, 0.85
+_CLEAR, _DOUBTFUL, _MOST_AGAINST = 0.4, 0.85, 2 / 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +177,8 @@ def _weigh(pairs: Sequence[Pair], seconds: float) -> Motion:
 
 def _state(found: Motion) -> State:
     state = _by_corners(found)
-    return "cannot-tell" if state == "moving" and _doubt(found) >= _DOUBTFUL else state
+    doubtful = found.against >= _MOST_AGAINST or _doubt(found) >= _DOUBTFUL
+    return "cannot-tell" if state == "moving" and doubtful else state
 
 
 def _doubt(found: Motion) -> float:
