@@ -105,6 +105,7 @@ class FixedDay:
         self.passing.append((*parts, t, speed * side, float(rng.uniform(0.1, 1.0)), waits_at, waits_s))
 
     def _swayed(self, t: float) -> Floats:
+        """The place from a mast in the wind, a new array."""
         by = self.sway_px * self.swaying(t) * 2
         view = np.float32([[1, 0, by], [0, 1, by * 0.6]])
         place = cv2.warpAffine(self.place, view, (WIDTH * 2, HEIGHT * 2), borderMode=cv2.BORDER_REPLICATE)
@@ -122,9 +123,15 @@ class FixedDay:
                 continue
             staying.append(each)
             x = way - columns if speed > 0 else WIDTH - way
-            view_at = np.float32([[1, 0, x], [0, 1, down * (HEIGHT - rows)]])
-            cover = cv2.warpAffine(opacity, view_at, (WIDTH, HEIGHT))
-            shown = cv2.warpAffine(grey, view_at, (WIDTH, HEIGHT), borderMode=cv2.BORDER_REPLICATE)
-            view = view * (1 - cover) + shown * cover
+            y = down * (HEIGHT - rows)
+            left, right = max(0, int(x) - 1), min(WIDTH, int(x) + columns + 2)
+            top, bottom = max(0, int(y) - 1), min(HEIGHT, int(y) + rows + 2)
+            if left >= right or top >= bottom:
+                continue
+            at, size = np.float32([[1, 0, x - left], [0, 1, y - top]]), (right - left, bottom - top)
+            cover = cv2.warpAffine(opacity, at, size)
+            shown = cv2.warpAffine(grey, at, size, borderMode=cv2.BORDER_REPLICATE)
+            part = view[top:bottom, left:right]
+            part += (shown - part) * cover
         self.passing = staying
         return view

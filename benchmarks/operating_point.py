@@ -30,7 +30,7 @@ EVALUATION = ROOT.parent / "shared" / "eval"
 MIN_FACE_PX = (16, 20, 24, 32, 48)
 SCORES = (0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7, 0.8)
 HIT = 0.4
-DEFAULT = (32, 0.5)
+DEFAULT = (24, 0.4)
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from guard.context import captures
 from guard.errors import GuardError, GuardFault, SourceError
 
 if TYPE_CHECKING:
@@ -208,6 +209,9 @@ class Seen:
             self.arrived_ns = now_ns
         self.outer = _current.get()
         _remember_origin(self.image, self.source)
+        context = self.source.context
+        if captures.any_live() and not context.live and captures.origin(self.image) == "live":
+            context.goes_live()
         self.source.tally.opened(self.index)
         unfit = self.source.watch.enter(self.image, self.at) or self.late(now_ns)
         if unfit is not None:

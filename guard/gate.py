@@ -15,12 +15,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from guard.approvals import Approval
+from guard.context import captures
 from guard.errors import Denied, GuardError, GuardFault
 from guard.facts import Decision, Verdict
 from guard.frames import Seen, current_frame, other_sources
 from guard.ids import decision_id
 from guard.ledger import Entry
-from guard.pictures import Pictures, sources_of
+from guard.pictures import Pictures, arrays_of, sources_of
 from guard.wording import denial_in_words, fault_in_words
 
 if TYPE_CHECKING:
@@ -196,10 +197,32 @@ class Call:
         is void then."""
         if any(judge.guard.engine is not engine for judge, engine in self.engines.items()):
             return True
-        reading, captured_ns = self.reading, self._captured_ns()
+        reading = self.reading
         return reading is not None and any(
-            judge.context.facts(captured_ns, reading) is not facts for judge, facts in self.facts.items()
+            self._facts_of(judge, reading) is not facts for judge, facts in self.facts.items()
         )
+
+    def _facts_of(self, judge: Source, reading: Reading) -> Facts:
+        """The facts by which a source judges this call: a picture that may have come from a live capture of this
+        process was taken now, unless it is known to be of a recording or its frame says when it was taken."""
+        taken_ns = self._captured_ns()
+        if captures.any_live() and not judge.context.live:
+            origins = self._origins()
+            unknown = None in origins and taken_ns is None
+            if "live" in origins or (unknown and captures.may_be_live(judge.context.near_real_time_ns)):
+                taken_ns = reading[0]
+        return judge.context.facts(taken_ns, reading)
+
+    def _origins(self) -> set[captures.Origin | None]:
+        """Where the pictures of this call came from: its frame, and those among its arguments that are known to be
+        live; where it has no frame, all of them."""
+        try:
+            given = {captures.origin(array) for array in arrays_of(self.args, self.kwargs)}
+        except GuardFault:  # too many to look through
+            return {"live"}
+        if self.seen is None:
+            return given or {None}
+        return {captures.origin(self.seen.image), *(given & {"live"})}
 
     def _captured_ns(self) -> int | None:
         seen = self.seen
@@ -224,8 +247,9 @@ class Call:
         if self.broken is not None:
             raise GuardFault(self.broken)
         self.judged_actions = actions = self._intended()
-        captured_ns = self._captured_ns()
-        self.facts = {judge: judge.context.facts(captured_ns, reading) for judge in self.judges}
+        if captures.any_live() and not self.source.context.live and "live" in self._origins():
+            self.source.context.goes_live()
+        self.facts = {judge: self._facts_of(judge, reading) for judge in self.judges}
         questions = [(judge, action) for judge in self.judges for action in actions]
         columns = [
             judge.column(action, self.service, reading, self.engines[judge], self.facts[judge])

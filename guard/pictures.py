@@ -12,7 +12,7 @@ import enum
 import json
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from guard.facts import Faces
     from guard.source import Source
 
-__all__ = ["Picture", "Pictures"]
+__all__ = ["Picture", "Pictures", "arrays_of", "sources_of"]
 
 MAX_DEPTH = 8
 MAX_ITEMS = 20_000
@@ -302,14 +302,16 @@ def sources_of(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> set[Source]:
 
     Raises `GuardFault` where the arguments are too many to look through: a frame of another source could be among them.
     """
-    found: set[Source] = set()
+    return {source for array in arrays_of(args, kwargs) if (source := origin_of(array)) is not None}
+
+
+def arrays_of(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Iterator[NDArray[Any]]:
+    """The arrays among the arguments. Raises `GuardFault` where these are too many to look through."""
     todo: list[tuple[Any, int]] = []
     for item in (*args, *kwargs.values()):
         # A picture on its own is the ordinary call, and every frame pays for it.
         if isinstance(item, np.ndarray):
-            source = origin_of(item)
-            if source is not None:
-                found.add(source)
+            yield item
         else:
             todo.append((item, 0))
     left = MAX_ITEMS
@@ -319,14 +321,11 @@ def sources_of(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> set[Source]:
             raise GuardFault(f"the call has more than {MAX_ITEMS} arguments to look through")
         item, depth = todo.pop()
         if isinstance(item, np.ndarray):
-            source = origin_of(item)
-            if source is not None:
-                found.add(source)
+            yield item
         elif depth < MAX_DEPTH and isinstance(item, Mapping):
             todo.extend((value, depth + 1) for value in item.values())
         elif depth < MAX_DEPTH and isinstance(item, (list, tuple)):
             todo.extend((value, depth + 1) for value in item)
-    return found
 
 
 def _frozen(array: NDArray[Any]) -> NDArray[Any]:

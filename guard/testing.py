@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from guard.errors import LedgerError
+from guard.vision.operating_point import FACE_SCORE, MIN_FACE_PX
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,7 +32,7 @@ class FakeDetector:
         self.seen = 0
         self._lock = threading.Lock()
 
-    def detect(self, image: NDArray[Any], *, min_face_px: int = 32, face_score: float = 0.5) -> Faces:
+    def detect(self, image: NDArray[Any], *, min_face_px: int = MIN_FACE_PX, face_score: float = FACE_SCORE) -> Faces:
         """Counts the picture and answers."""
         import numpy as np
 

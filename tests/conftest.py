@@ -8,9 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 import guard
 from guard.testing import FakeDetector, MemoryLedger
+
+# How fast a machine is that does other work as well is no property of ours.
+settings.register_profile("guard", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("guard")
 
 POLICE = """
 [operator]

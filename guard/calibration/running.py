@@ -16,6 +16,7 @@ from guard.calibration.result import Calibration, Setting
 from guard.calibration.sheet import Sheet
 from guard.errors import SourceError
 from guard.facts import Faces
+from guard.vision.operating_point import FACE_SCORE, MIN_FACE_PX
 
 if TYPE_CHECKING:
     from guard.replay.clip import Frame
@@ -34,8 +35,8 @@ def calibrate(
     detector: Detector,
     second: Second,
     *,
-    min_face_px: int = 32,
-    face_score: float = 0.5,
+    min_face_px: int = MIN_FACE_PX,
+    face_score: float = FACE_SCORE,
     smallest_px: float = 20.0,
     target: float = 0.95,
     every_s: float = 0.5,

@@ -73,7 +73,7 @@ def _in_use(config: Path | None, source: str | None) -> tuple[int, float]:
     if config is None:
         if source is not None:
             raise GuardError("a source is of a file", where="--source", mend="name the file with --config")
-        from guard.vision.detector import FACE_SCORE, MIN_FACE_PX
+        from guard.vision.operating_point import FACE_SCORE, MIN_FACE_PX
 
         return MIN_FACE_PX, FACE_SCORE
     from guard.config import load_config

@@ -18,6 +18,7 @@ from guard.redacting.batch import targets
 from guard.replay.stopping import Stop
 from guard.vision import Detector
 from guard.vision.memory import HOLD_S
+from guard.vision.operating_point import FACE_SCORE, MIN_FACE_PX
 from guard.vision.redaction import STYLES
 
 __all__ = ["redact"]
@@ -28,8 +29,8 @@ def redact(
     out: Annotated[Path, typer.Option("--out", "-o", help="The file to write, or a folder for several.")],
     style: Annotated[str, typer.Option(help=f"{', '.join(STYLES)}. Only solid cannot be undone.")] = "solid",
     margin: Annotated[float, typer.Option(help="How far a region reaches beyond its face, as a part of it.")] = 0.25,
-    min_face_px: Annotated[int, typer.Option(min=1, help="Smallest face width that matters, in pixels.")] = 32,
-    face_score: Annotated[float, typer.Option(min=0.0, max=1.0, help="Detection threshold.")] = 0.5,
+    min_face_px: Annotated[int, typer.Option(min=1, help="Smallest face width that matters, in pixels.")] = MIN_FACE_PX,
+    face_score: Annotated[float, typer.Option(min=0.0, max=1.0, help="Detection threshold.")] = FACE_SCORE,
     hold: Annotated[float, typer.Option(help="Seconds for which a face stays hidden while it is missed.")] = HOLD_S,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Make files again that are there already.")] = False,
     json: Json = False,
@@ -57,7 +58,13 @@ def redact(
                 done.append(result)
     if len(pairs) == 1 and failed:
         raise failed[0]
-    if json:
+    _tell(done, failed, as_json=json)
+    if failed or any(result.broke_off is not None for result in done):
+        raise typer.Exit(1)
+
+
+def _tell(done: list[Redacted], failed: list[GuardError], *, as_json: bool) -> None:
+    if as_json:
         errors = [{"error": error.what, "where": error.where, "mend": error.mend} for error in failed]
         print_json({"schema": "guard.redact/1", "clips": [result.to_json() for result in done], "failed": errors})
     else:
@@ -70,8 +77,6 @@ def redact(
             print(f"guard: note: {result.out}: {note}", file=sys.stderr)
         if result.broke_off is not None:
             print(f"guard: {result.broke_off}; it is redacted up to there", file=sys.stderr)
-    if failed or any(result.broke_off is not None for result in done):
-        raise typer.Exit(1)
 
 
 def _in_words(result: Redacted) -> str:

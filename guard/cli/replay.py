@@ -26,6 +26,8 @@ from guard.replay.stopping import Stop
 from guard.report import sealed, write_report
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from guard.guard import Guard
     from guard.source import Source
 
@@ -84,18 +86,23 @@ def replay(
                     progress=advance,
                     stop=stop,
                 )
+            write_report(result)  # also where the ledger cannot be closed
     _seal(result)
+    _tell(result, as_json=json)
+    if result.broke_off is not None:
+        print(f"guard: {result.broke_off}; what was decided until then is kept", file=sys.stderr)
+        raise typer.Exit(1)
+
+
+def _tell(result: Replay, *, as_json: bool) -> None:
     for note in result.notes:
         print(f"guard: note: {note}", file=sys.stderr)
     for fault, count in result.faults.items():
         print(f"guard: fault in {count:,} calls: {' '.join(fault.split())}", file=sys.stderr)
-    if json:
+    if as_json:
         print_json(result.to_json())
     else:
         _show(result)
-    if result.broke_off is not None:
-        print(f"guard: {result.broke_off}; what was decided until then is kept", file=sys.stderr)
-        raise typer.Exit(1)
 
 
 def _seal(result: Replay) -> None:
@@ -153,29 +160,12 @@ def _progress(clip: Clip) -> Iterator[Callable[[int], None] | None]:
 
 def _show(result: Replay) -> None:
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
     console = Console(highlight=False)
-
-    def show(table: Table) -> None:
-        console.print(table)
-        console.print()
-
-    def table(title: str, *columns: str, numbers: int) -> Table:
-        made = Table(
-            title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim"
-        )
-        for position, column in enumerate(columns):
-            made.add_column(column, justify="right" if position >= len(columns) - numbers else "left", overflow="fold")
-        return made
-
     console.print()
-    calls = table("Calls", "call", "attempted", "allowed", "redacted", "denied", "reached", numbers=5)
-    for row in result.calls:
-        counts = (row.attempted, row.allowed, row.redacted, row.denied, row.reached_service)
-        calls.add_row(f"{row.action} at {row.service}", *(f"{count:,}" for count in counts))
-    show(calls)
+    console.print(_calls(result))
+    console.print()
     for row in result.calls:
         if row.unenforced:
             console.print(
@@ -184,28 +174,64 @@ def _show(result: Replay) -> None:
         if row.faulted:
             console.print(f"{row.faulted:,} of the denied: the guard itself could not judge")
     if result.reasons:
-        rules = table("Rules that forbade", "rule", "citation", "calls", numbers=1)
-        for ruled in result.reasons:
-            rules.add_row(
-                Text(ruled.reason.rule), Text(f"{ruled.reason.title}. {ruled.reason.cite}"), f"{ruled.count:,}"
-            )
-        show(rules)
+        console.print(_rules(result))
+        console.print()
     if result.people:
-        people = table("Recognised", "person", "frames", numbers=1)
-        for person, count in result.people.items():
-            people.add_row(Text(person), f"{count:,}")
-        show(people)
-    names = ("p50", "p95", "p99", "max")
-    cost = table("Cost per frame, microseconds", "stage", *names, numbers=len(names))
-    for stage, values in result.latency_us.items():
-        cost.add_row(stage, *("-" if values[name] is None else f"{values[name]:,.1f}" for name in names))
-    show(cost)
+        console.print(_people(result))
+        console.print()
+    console.print(_cost(result))
+    console.print()
     seen = f"{result.frames:,} frames, {result.seconds:.2f} s, faces in {result.frames_with_faces:,}"
     console.print(Text(f"{seen}; source {result.source}"))
     for name, path in result.outputs.to_json().items():
         if path is not None:
             # Not wrapped: a path is there to be copied.
             print(f"{name:<7} {_nearer(Path(path))}")
+
+
+def _calls(result: Replay) -> Table:
+    made = _table("Calls", "call", "attempted", "allowed", "redacted", "denied", "reached", numbers=5)
+    for row in result.calls:
+        counts = (row.attempted, row.allowed, row.redacted, row.denied, row.reached_service)
+        made.add_row(f"{row.action} at {row.service}", *(f"{count:,}" for count in counts))
+    return made
+
+
+def _rules(result: Replay) -> Table:
+    from rich.text import Text
+
+    made = _table("Rules that forbade", "rule", "citation", "calls", numbers=1)
+    for ruled in result.reasons:
+        reason = ruled.reason
+        made.add_row(Text(reason.rule), Text(f"{reason.title}. {reason.cite}"), f"{ruled.count:,}")
+    return made
+
+
+def _people(result: Replay) -> Table:
+    from rich.text import Text
+
+    made = _table("Recognised", "person", "frames", numbers=1)
+    for person, count in result.people.items():
+        made.add_row(Text(person), f"{count:,}")
+    return made
+
+
+def _cost(result: Replay) -> Table:
+    names = ("p50", "p95", "p99", "max")
+    made = _table("Cost per frame, microseconds", "stage", *names, numbers=len(names))
+    for stage, values in result.latency_us.items():
+        made.add_row(stage, *("-" if values[name] is None else f"{values[name]:,.1f}" for name in names))
+    return made
+
+
+def _table(title: str, *columns: str, numbers: int) -> Table:
+    """A table without rows, whose last `numbers` columns hold numbers."""
+    from rich.table import Table
+
+    made = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
+    for position, column in enumerate(columns):
+        made.add_column(column, justify="right" if position >= len(columns) - numbers else "left", overflow="fold")
+    return made
 
 
 def _nearer(path: Path) -> Path:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from guard.replay.result import REPORT
 from guard.report import film_of, read_record, write_page
 
 __all__ = ["report"]
@@ -22,6 +23,6 @@ def report(
     """Writes the report that `guard replay` wrote; the same record and film give the same file."""
     found = read_record(record)
     folder = record if record.is_dir() else record.parent
-    target = out if out is not None else folder / "report.html"
+    target = out if out is not None else folder / REPORT
     write_page(found, film_of(found, folder) if film else None, target)
     print(f"written: {target}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -40,14 +39,21 @@ def seal(
     with load_for_questions(config) as guard:
         with wrong_option("--source"):
             cam = guard.source(source)
-        check_source(open_clip(clip), cam)
+        check_source(open_clip(clip), cam, sealing=True)
+        before = cam.context.findings.get("seal")
+        if before is not None and before.verdict == "contradicted":
+            raise SourceError(
+                f"the clip has a seal already: {before.evidence}",
+                where=str(clip),
+                mend="remove that seal where you answer for the clip as it is",
+            )
         services = dict.fromkeys(["self_hosted", *guard.config.services.values()])
         verdicts = {name: {act: cam.authorize(act, name).verdict.value for act in ACTIONS} for name in services}
         document = sealed(
             clip,
             cam.context,
             private,
-            sealed=datetime.now(UTC).replace(microsecond=0),
+            now=guard.clock.now(),
             policy=guard.policy_digest,
             verdicts=verdicts,
         )

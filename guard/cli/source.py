@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json as jsonlib
+import os
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -144,10 +146,15 @@ def _instant(text: str, option: str) -> datetime:
 
 
 def write_document(document: dict[str, Any], out: Path) -> None:
-    """Writes a signed document. Raises `GuardError` where it cannot be."""
+    """Writes a signed document whole or not at all, never through a link. Raises `GuardError` where it cannot be."""
+    part = out.with_name(f".{out.name}.{os.getpid()}.part")
     try:
-        out.write_text(jsonlib.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        if out.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        part.write_text(jsonlib.dumps(document, indent=2) + "\n", encoding="utf-8")
+        os.replace(part, out)
     except OSError as error:
+        part.unlink(missing_ok=True)
         raise GuardError(
             f"the file cannot be written: {error.strerror}", where=str(out), mend="name another --out"
         ) from None
@@ -157,14 +164,19 @@ def _print_table(source: str | None, found: list) -> None:  # type: ignore[type-
     from rich.console import Console
     from rich.table import Table
 
-    from guard.context.finding import in_words, several_in_words
+    from guard.context.finding import in_words, plainly, several_in_words
+    from guard.facts import ATTRIBUTES
 
-    table = Table("attribute", "declared", "seen", "verdict", "how sure", "consequence", title=f"source {source}")
+    table = Table(title=plainly(f"source {source}"))
+    for column in ("attribute", "declared", "seen", "verdict", "how sure", "consequence"):
+        table.add_column(column, no_wrap=column in ("attribute", "verdict", "how sure"), overflow="fold")
     for each in found:
         sure = f"{each.confidence:.0%}" if each.seen else ""
-        seen = several_in_words(each.seen) if each.seen else ""
-        table.add_row(each.name, in_words(each.declared), seen, each.verdict, sure, each.consequence)
-    Console(soft_wrap=False).print(table)
+        seen = plainly(several_in_words(each.seen)) if each.seen else ""
+        declared = in_words(each.declared) if each.name in ATTRIBUTES or each.declared is not None else ""
+        table.add_row(each.name, declared, seen, each.verdict, sure, each.consequence)
+    # What a file says of itself is text, not markup.
+    Console(soft_wrap=False, markup=False, emoji=False, highlight=False).print(table)
     for each in found:
         if each.evidence != "nothing says":
-            print(f"{each.name}: {each.evidence}")
+            print(f"{each.name}: {plainly(each.evidence, 1000)}")

@@ -13,6 +13,7 @@ from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from guard.addresses import usual_authority
 from guard.config.attestation import KEYS as ATTESTATION
 from guard.config.attestation import read_attestation
 from guard.config.camera import read_camera
@@ -25,6 +26,7 @@ from guard.context.standing import NEAR_REAL_TIME_S
 from guard.errors import ConfigError
 from guard.facts import SERVICES, Facts
 from guard.policy import Settings
+from guard.vision.operating_point import FACE_SCORE, MIN_FACE_PX
 
 __all__ = ["Config", "SourceConfig", "load_config"]
 
@@ -232,8 +234,10 @@ def _source(
         id=entry.get("id"),
         facts=facts,
         detect=detect,
-        min_face_px=int(number(entry.get("min_face_px", 32), f"{where}.min_face_px", low=1, high=10_000, whole=True)),
-        face_score=number(entry.get("face_score", 0.5), f"{where}.face_score", low=0.0, high=1.0),
+        min_face_px=int(
+            number(entry.get("min_face_px", MIN_FACE_PX), f"{where}.min_face_px", low=1, high=10_000, whole=True)
+        ),
+        face_score=number(entry.get("face_score", FACE_SCORE), f"{where}.face_score", low=0.0, high=1.0),
         max_age_s=number(entry.get("max_age_s", 1.0), f"{where}.max_age_s", low=0.001, high=86_400.0),
         face_memory_s=number(entry.get("face_memory_s", FACE_MEMORY_S), f"{where}.face_memory_s", low=0.0, high=60.0),
         analyse_per_s=number(entry.get("analyse_per_s", 5.0), f"{where}.analyse_per_s", low=0.001, high=1000.0),
@@ -267,15 +271,18 @@ def _services(table: Mapping[str, Any], where: str) -> dict[str, str]:
 
 
 def _hosts(services: Mapping[str, str], where: str) -> dict[str, str]:
-    """The names in lower case, without the dot of the root. Raises `ConfigError` for a host that is two services."""
+    """The names in lower case, without the dot of the root, addresses in their usual spelling.
+
+    Raises `ConfigError` for a host that is two services.
+    """
     hosts: dict[str, str] = {}
     for name, service in services.items():
-        host = name.casefold().rstrip(".")
+        host = usual_authority(name.casefold().rstrip("."))
         if hosts.setdefault(host, service) != service:
             raise ConfigError(
                 f"the host {host!r} is listed twice, as two services",
                 where=f"{where}.{name}",
-                mend="list it once: hosts are the same in upper and lower case",
+                mend="list it once: hosts are the same in upper and lower case, addresses in every spelling",
             )
     return hosts
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Final
 
-__all__ = ["Fix", "possible", "sustained_mps"]
+__all__ = ["Fix", "metres_between", "possible", "sustained_mps"]
 
 _EARTH_M: Final = 6_371_000.0
 _FASTEST_MPS: Final = 400.0
@@ -64,10 +64,10 @@ def _speed(fixes: Sequence[Fix]) -> float | None:
     stated = [fix.speed_mps for fix in window if fix.speed_mps is not None]
     if len(stated) >= _FEWEST:
         return median(stated)
-    return max(0.0, _metres_between(window[0], window[-1]) - _OFF_M) / span_s
+    return max(0.0, metres_between(window[0], window[-1]) - _OFF_M) / span_s
 
 
-def _metres_between(one: Fix, other: Fix) -> float:
+def metres_between(one: Fix, other: Fix) -> float:
     """Along a great circle (haversine)."""
     north, other_north = math.radians(one.latitude), math.radians(other.latitude)
     east = math.radians(other.longitude - one.longitude)

@@ -87,7 +87,7 @@ def verify(path: Path, attestation: Attestation, source: str, facts: Facts) -> P
     """
     where = path.name
     try:
-        text = path.read_bytes()
+        text = keys.bytes_of(path)
     except OSError as error:
         raise SourceError(
             f"the passport cannot be read: {error.strerror}", where=str(path), mend="check the path"
@@ -119,11 +119,11 @@ def _check_not_revoked(key: str, serial: str, path: Path | None, where: str) -> 
     if path is None:
         return
     try:
-        found = json.loads(path.read_bytes())
+        found = json.loads(keys.bytes_of(path))
         listed = {str(entry[name]) for entry in found["revoked"] for name in ("serial", "key") if name in entry}
         if found["schema"] != REVOKED:
             raise ValueError
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise ConfigError(
             "the list of what is withdrawn cannot be read",
             where=str(path),
@@ -131,7 +131,9 @@ def _check_not_revoked(key: str, serial: str, path: Path | None, where: str) -> 
         ) from None
     for name, value in (("passport", serial), ("key that signed it", key)):
         if value in listed:
-            raise SourceError(f"the {name} was withdrawn, {value[:16]}", where=where, mend="have it signed again")
+            raise SourceError(
+                f"the {name} was withdrawn, {keys.shown(value)}", where=where, mend="have it signed again"
+            )
 
 
 def _differences(signed: Any, declared: Any, above: str = "") -> list[str]:

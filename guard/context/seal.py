@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import os
 import secrets
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from guard import keys
-from guard.context.finding import Finding
+from guard.context.finding import Finding, plainly
 from guard.context.standing import Context
 from guard.errors import GuardError, SourceError
 from guard.facts import ATTRIBUTES, Facts, format_instant
@@ -24,9 +25,10 @@ from guard.facts import ATTRIBUTES, Facts, format_instant
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+    from guard.clock import Reading
     from guard.context.passport import Attestation
 
-__all__ = ["CAPTURE_FACTS", "bind", "opened", "seal", "sidecar_of"]
+__all__ = ["CAPTURE_FACTS", "bind", "opened", "seal", "sidecar_of", "sidecars_of", "unsealed"]
 
 SCHEMA: Final = "guard.seal/1"
 CAPTURE_FACTS: Final = tuple(name for name in ATTRIBUTES if name.startswith(("place.", "capture.")))
@@ -40,43 +42,49 @@ def sidecar_of(clip: Path) -> Path:
     return clip.with_name(clip.name + ".seal.json")
 
 
+def sidecars_of(clip: Path) -> tuple[Path, ...]:
+    """Every sidecar that there is for a clip: beside it, and beside the file that it is a link to."""
+    found = dict.fromkeys([sidecar_of(clip.parent.resolve() / clip.name), sidecar_of(clip.resolve())])
+    return tuple(path for path in found if os.path.lexists(path))
+
+
 def seal(
     clip: Path,
     context: Context,
     key: Ed25519PrivateKey,
     *,
-    sealed: datetime,
+    now: Reading,
     policy: str,
     verdicts: Mapping[str, Mapping[str, str]],
 ) -> dict[str, Any]:
-    """The signed sidecar of a clip: the facts of `context` as they stand, and the verdicts that follow from them.
+    """The signed sidecar of a clip: the facts of `context` as they stand `now`, and the verdicts that follow from them.
 
-    Raises `SourceError` where the clip cannot be read.
+    Of a source that nobody answers for nothing is known, so its seal states that. Raises `SourceError` where the clip
+    cannot be read.
     """
     salt = secrets.token_bytes(32)
+    facts = context.effective if context.is_answered_for(now) else Facts()
+    size, digest = _digest(clip, salt)
     statement = {
         "source": context.source,
-        "facts": context.effective.to_json(),
+        "facts": facts.to_json(),
         "contradicted": list(context.contradictions),
         "policy": policy,
         "verdicts": {service: dict(row) for service, row in verdicts.items()},
-        "sealed": format_instant(sealed),
-        "clip": {"bytes": clip.stat().st_size, "key": salt.hex(), "digest": _digest(clip, salt)},
+        "sealed": format_instant(datetime.fromtimestamp(now[0] // 10**9, UTC)),
+        "clip": {"bytes": size, "key": salt.hex(), "digest": digest},
     }
     return keys.signed(SCHEMA, "seal", statement, key)
 
 
-def opened(clip: Path, attestation: Attestation) -> dict[str, Any] | None:
-    """What the sidecar of a clip states; None where there is none.
+def opened(clip: Path, path: Path, attestation: Attestation) -> dict[str, Any]:
+    """What the sidecar `path` of a clip states.
 
     Where no keys are trusted its signature is not checked: what it states can only bind. Raises `SourceError` where it
     does not hold, or the clip is not, byte for byte, the one that was sealed.
     """
-    path = sidecar_of(clip)
     try:
-        text = path.read_bytes()
-    except FileNotFoundError:
-        return None
+        text = keys.bytes_of(path)
     except OSError as error:
         raise SourceError(
             f"the seal cannot be read: {error.strerror}", where=str(path), mend="check the path"
@@ -88,14 +96,14 @@ def opened(clip: Path, attestation: Attestation) -> dict[str, Any] | None:
         found = keys.read_document(text, SCHEMA, "seal", path.name)["seal"]
     try:
         bound = found["clip"]
-        same = hmac.compare_digest(bound["digest"], _digest(clip, bytes.fromhex(bound["key"])))
+        same = hmac.compare_digest(bound["digest"], _digest(clip, bytes.fromhex(bound["key"]))[1])
     except (KeyError, TypeError, ValueError):
         raise SourceError("the seal states no digest", where=path.name, mend="seal the clip again") from None
     if not same:
         raise SourceError(
             "the clip is not the one that was sealed: it was changed, cut or encoded anew",
             where=path.name,
-            mend="play the original, or seal the new one",
+            mend="play the original, or remove this seal and seal the clip as it is",
         )
     return dict(found)
 
@@ -106,21 +114,40 @@ def bind(context: Context, clip: Path, attestation: Attestation) -> Finding:
     A seal that does not hold, and a missing one where `[policy] sealed` is required, leave the facts of its taking
     unknown. Raises `ConfigError` where a key cannot be read.
     """
+    paths = sidecars_of(clip)
+    if not paths:
+        return unsealed(context, attestation, "it is not sealed")
+    evidence = []
+    for path in paths:
+        try:
+            found = opened(clip, path, attestation)
+            facts = _facts_in(found, path)
+        except SourceError as error:
+            return _unknown(context, f"its seal does not hold: {error}", "broken")
+        context.bind(facts, CAPTURE_FACTS)
+        evidence.append(f"sealed on {found.get('sealed')} for source {found.get('source')}: bound by both contexts")
+    if not attestation.keys:
+        evidence.append("its signature was not checked, since no source_keys are named")
+    return Finding("seal", None, ("sealed",), "agrees", 1.0, plainly("; ".join(evidence)))
+
+
+def unsealed(context: Context, attestation: Attestation, why: str) -> Finding:
+    """What it means that a clip has no seal. Where `[policy] sealed` is required, its facts of taking are unknown."""
+    if attestation.sealed == "required":
+        return _unknown(context, f"{why}, and [policy] sealed is required", "unsealed")
+    return Finding("seal", None, ("unsealed",), "cannot-tell", 0.0, f"{why}: what is declared stands")
+
+
+def _facts_in(found: Mapping[str, Any], path: Path) -> Facts:
     try:
-        found = opened(clip, attestation)
-        facts = None if found is None else Facts.parse(found["facts"])
-    except SourceError as error:
-        return _unknown(context, f"its seal does not hold: {error}", "broken")
-    except (GuardError, KeyError, TypeError) as error:
-        return _unknown(context, f"its seal states no facts that can be read: {error}", "broken")
-    if found is None or facts is None:
-        if attestation.sealed == "required":
-            return _unknown(context, "it is not sealed, and [policy] sealed is required", "unsealed")
-        return Finding("seal", None, ("unsealed",), "cannot-tell", 0.0, "it is not sealed: what is declared stands")
-    context.bind(facts, CAPTURE_FACTS)
-    checked = "" if attestation.keys else "; its signature was not checked, since no source_keys are named"
-    evidence = f"sealed on {found.get('sealed')} for source {found.get('source')}: bound by both contexts{checked}"
-    return Finding("seal", None, ("sealed",), "agrees", 1.0, evidence)
+        if not isinstance(found["facts"], dict):
+            raise TypeError("they are no table")
+        return Facts.parse(found["facts"])
+    except (GuardError, KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+        why = error.what if isinstance(error, GuardError) else "they are missing or of another kind"
+        raise SourceError(
+            f"it states no facts that can be read: {why}", where=path.name, mend="seal it again"
+        ) from None
 
 
 def _unknown(context: Context, why: str, state: str) -> Finding:
@@ -128,14 +155,16 @@ def _unknown(context: Context, why: str, state: str) -> Finding:
     return Finding("seal", None, (state,), "contradicted", 1.0, why)
 
 
-def _digest(clip: Path, key: bytes) -> str:
-    digest = hmac.new(key, digestmod=hashlib.sha256)
+def _digest(clip: Path, key: bytes) -> tuple[int, str]:
+    """Bytes and keyed digest."""
+    digest, size = hmac.new(key, digestmod=hashlib.sha256), 0
     try:
         with clip.open("rb") as file:
             while chunk := file.read(_CHUNK):
                 digest.update(chunk)
+                size += len(chunk)
     except OSError as error:
         raise SourceError(
             f"the clip cannot be read: {error.strerror}", where=str(clip), mend="check the path"
         ) from None
-    return digest.hexdigest()
+    return size, digest.hexdigest()

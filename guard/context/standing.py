@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from guard.context.finding import Finding
+from guard.context.finding import Finding, merged, possible
 from guard.facts import Facts, places
 from guard.facts.attributes import ATTRIBUTES, Value
 
@@ -28,6 +28,8 @@ NEAR_REAL_TIME_S = 600.0
 
 _NOTHING = Facts()
 _LIVE: tuple[Value, ...] = ("real_time", "near_real_time")
+_ANY_TIME = 2**63 - 1
+"""Of a picture that may have been taken at any time: yet to come, it counts as taken now."""
 
 
 class Context:
@@ -46,6 +48,7 @@ class Context:
     """
 
     __slots__ = (
+        "_answered",
         "_attested",
         "_captured",
         "_contradictions",
@@ -76,10 +79,11 @@ class Context:
         self._lock = threading.Lock()
         self._effective = declared
         self._attested: tuple[int, int] | None = None
+        self._answered: tuple[str, ...] = ()
         self.unattested: str | None = None
         self._contradictions: tuple[str, ...] = ()
         self._timely: tuple[Facts, Facts] | None = None
-        self._captured = _latest(declared)
+        self._captured = _latest(declared, declared)
 
     @property
     def effective(self) -> Facts:
@@ -88,8 +92,9 @@ class Context:
 
     @property
     def contradictions(self) -> tuple[str, ...]:
-        """One line for each contradicted fact: declared, seen, evidence."""
-        return self._contradictions
+        """One line for each contradicted fact: declared, seen, evidence; before them, where nobody answers for the
+        source, why."""
+        return self._answered + self._contradictions
 
     def facts(self, captured_ns: int | None, now: Reading) -> Facts:
         """The facts by which a call is judged now: the same object for as long as nothing changes.
@@ -101,8 +106,7 @@ class Context:
         A live feed, and a picture no older than the limit, are used in real time or nearly so, whatever is declared.
         Where the clock is not believed a stated time of capture excludes nothing.
         """
-        attested = self._attested
-        if attested is not None and (now[1] == "disbelieved" or not attested[0] <= now[0] < attested[1]):
+        if self._attested is not None and not self.is_answered_for(now):
             return _NOTHING
         effective = self._effective
         captured = self._captured if captured_ns is None else captured_ns
@@ -115,13 +119,23 @@ class Context:
             self._timely = timely = (effective, _used_at_once(effective))
         return timely[1]
 
+    @property
+    def attested(self) -> tuple[int, int] | None:
+        """When somebody answers for it, in nanoseconds since 1970 UTC; None where nobody need."""
+        return self._attested
+
+    def is_answered_for(self, now: Reading) -> bool:
+        """Whether what is declared counts: nobody need answer for it, or somebody does `now`."""
+        valid = self._attested
+        return valid is None or (now[1] != "disbelieved" and valid[0] <= now[0] < valid[1])
+
     def attest(self, valid_ns: tuple[int, int], why: str | None) -> None:
         """From now on the facts count only within `valid_ns`, in nanoseconds since 1970 UTC; elsewhere nothing is
         known, for the reason `why`. Where the clock is not believed it is not known either whether a passport is valid.
         """
         self._attested, self.unattested = valid_ns, why
         if why is not None and valid_ns[0] >= valid_ns[1]:
-            self._contradictions = (f"nothing that it declares counts: {why}",)
+            self._answered = (f"nothing that it declares counts: {why}",)
             log.warning("source %s: nothing that it declares counts: %s", self.source, why)
 
     def goes_live(self) -> None:
@@ -136,37 +150,41 @@ class Context:
         """
         with self._lock:
             news = [each for each in findings if self._is_news(each)]
-            self.findings = {**self.findings, **{each.name: each for each in news}}
+            self.findings = {**self.findings, **{each.name: self._with_earlier(each) for each in news}}
             self._contradictions = tuple(e.line for e in self.findings.values() if e.widens)
             contradicted = {each.name: each for each in news if each.widens}
             before = self._effective
             for finding in contradicted.values():
                 self._effective = _widened(self._effective, finding, findings)
             changed = self._effective != before
-            self._captured = _latest(self._effective)
+            self._captured = _latest(self._effective, self.declared)
         for finding in contradicted.values():
             log.warning("source %s: what was declared is contradicted: %s", self.source, finding.line)
         return changed
 
     def _is_news(self, finding: Finding) -> bool:
         before = self.findings.get(finding.name)
-        if before is None or before.verdict == "cannot-tell":
+        if before is None:
             return True
-        if before.verdict == "agrees":
-            return finding.verdict != "cannot-tell" or finding.widens
-        return finding.verdict == "contradicted" and not set(finding.seen) <= set(before.seen)
+        if before.widens:
+            return finding.widens and (finding.verdict != before.verdict or not set(finding.seen) <= set(before.seen))
+        return before.verdict == "cannot-tell" or finding.verdict != "cannot-tell" or finding.widens
+
+    def _with_earlier(self, finding: Finding) -> Finding:
+        before = self.findings.get(finding.name)
+        return finding if before is None or not before.widens else merged([before, finding])[0]
 
     def bind(self, facts: Facts, names: Iterable[str]) -> None:
         """These facts could be what they are and what they are in `facts`; unknown in either, they are unknown."""
         with self._lock:
             both: dict[str, frozenset[Value] | None] = {}
             for name in names:
-                one, other = self._effective.known(name), facts.known(name)
+                one, other = possible(self._effective, name), possible(facts, name)
                 both[name] = None if one is None or other is None else one | other
             bound = self._effective.replacing(both)
             if bound != self._effective:
                 self._effective = bound
-                self._captured = _latest(bound)
+                self._captured = _latest(bound, self.declared)
 
     def doubt(self, names: Iterable[str], why: str) -> None:
         """These facts are unknown from now on."""
@@ -175,7 +193,7 @@ class Context:
             if doubted == self._effective:
                 return
             self._effective = doubted
-            self._captured = _latest(doubted)
+            self._captured = _latest(doubted, self.declared)
         log.warning("source %s: %s", self.source, why)
 
 
@@ -210,8 +228,9 @@ def _used_at_once(facts: Facts) -> Facts:
     return facts if known is None or known.issuperset(_LIVE) else facts.union("use.timing", _LIVE)
 
 
-def _latest(facts: Facts) -> int | None:
+def _latest(facts: Facts, declared: Facts) -> int | None:
+    """The latest that the pictures can have been taken; None where nobody ever said."""
     found = facts.known("capture.at")
     if found is None:
-        return None
+        return None if declared.known("capture.at") is None else _ANY_TIME
     return max(int(each.timestamp() * 1_000_000) * 1000 for each in found if isinstance(each, datetime))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from guard.context.camera import Camera
 from guard.context.finding import Finding, merged
-from guard.context.fix import sustained_mps
+from guard.context.fix import metres_between, sustained_mps
 from guard.context.makers import MOBILE, find
 from guard.context.standing import Context
 from guard.errors import ConfigError
@@ -23,6 +23,11 @@ __all__ = ["camera_findings", "file_findings"]
 _SAME_RECORDING: Final = timedelta(days=1)
 _WALKING_MPS: Final = 2.0
 """A brisk walk. A receiver that stands still states a few tenths of it."""
+_APART_M: Final = 1000.0
+_STATES_NOTHING: Final = {
+    "capture.at": "the file's stamp has no zone, or is of a clock that was never set, or is none",
+    "place.country": "the file's location is no place on earth",
+}
 _SURE: Final = {"published": 0.8, "name": 0.5}
 """How much a statement weighs: anybody can write into a file, and names of products are an assumption."""
 
@@ -34,15 +39,17 @@ def file_findings(context: Context, says: FileSays, now: Reading) -> list[Findin
         found += _place(context, says.location, "the file")
     for track in says.tracks:
         found.append(_speed(context, track))
-        if track.fixes:
-            found += _place(context, (track.fixes[0].latitude, track.fixes[0].longitude), f"its {track.name}")
+        found += _way(context, track)
+    for name, text in says.unread.items():
+        found.append(Finding.compared(context.declared, name, (), 0.0, f"{_STATES_NOTHING[name]}: {text}"))
     return merged(found)
 
 
 def camera_findings(camera: Camera, size: tuple[int, int] | None, fps: float | None) -> list[Finding]:
     """Size and rate as declared under ``camera`` against those of the file."""
     found = []
-    if camera.size is not None and size is not None:
+    # A header says nothing of pictures that are turned: those are looked at themselves.
+    if camera.size is not None and size is not None and (size == camera.size or size != camera.size[::-1]):
         shown = f"{size[0]}x{size[1]}"
         declared = f"{camera.size[0]}x{camera.size[1]}"
         verdict = "agrees" if size == camera.size else "contradicted"
@@ -87,6 +94,20 @@ def _speed(context: Context, track: Track) -> Finding:
     if track.unreadable:
         evidence += f", and {track.unreadable} payloads of it are unreadable"
     return Finding.compared(context.declared, "capture.mount", seen, 0.8 if seen else 0.0, evidence)
+
+
+def _way(context: Context, track: Track) -> list[Finding]:
+    """The places on the way, a kilometre and more apart: each country and part that it leads through counts."""
+    rows: list[Finding] = []
+    last = None
+    for fix in track.fixes:
+        if last is not None and metres_between(last, fix) < _APART_M:
+            continue
+        last = fix
+        here = _place(context, (fix.latitude, fix.longitude), f"its {track.name}")
+        known = [(row.name, row.seen) for row in rows]
+        rows += [row for row in here if (row.name, row.seen) not in known]
+    return rows
 
 
 def _place(context: Context, point: tuple[float, float], says: str) -> list[Finding]:

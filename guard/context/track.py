@@ -49,7 +49,7 @@ class Track:
 def read_tracks(path: Path) -> tuple[Track, ...]:
     """The tracks in the first two minutes of a file. What cannot be read is left out; nothing is raised."""
     try:
-        with av.open(f"file:{path}", mode="r") as container:
+        with av.open(f"file:{path}", mode="r", metadata_errors="replace") as container:
             return _read(container)
     except (av.FFmpegError, OSError, ValueError):
         return ()

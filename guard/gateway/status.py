@@ -19,6 +19,7 @@ from guard.errors import GuardError
 from guard.gateway.metrics import Metrics
 from guard.guard import Guard
 from guard.integrations import verify
+from guard.vision.operating_point import FACE_SCORE, MIN_FACE_PX
 
 __all__ = ["Health", "status_app"]
 
@@ -89,7 +90,7 @@ class Health:
         self._guard.ledger.flush()
 
     def _detector(self) -> None:
-        self._guard.detect(np.zeros((64, 64, 3), np.uint8), min_face_px=32, face_score=0.5)
+        self._guard.detect(np.zeros((64, 64, 3), np.uint8), min_face_px=MIN_FACE_PX, face_score=FACE_SCORE)
 
     def _libraries(self) -> None:
         for coverage in verify():

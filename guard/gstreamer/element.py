@@ -22,6 +22,7 @@ from guard.errors import GuardError, GuardFault  # noqa: E402
 from guard.gstreamer.sharing import borrow, give_back  # noqa: E402
 from guard.guard import Guard  # noqa: E402
 from guard.integrations.filters import FrameFilter  # noqa: E402
+from guard.source import Source  # noqa: E402
 
 __all__ = ["GuardFilter"]
 
@@ -45,7 +46,8 @@ _TEXTS = {
 class GuardFilter(GstBase.BaseTransform):  # type: ignore[misc]
     """The element. Its properties are those of `FrameFilter`, and `config`; all are read when it starts.
 
-    BGR in and out: put `videoconvert` before it.
+    BGR in and out: put `videoconvert` before it. A source whose frames come from a live element (a camera, a stream;
+    the answer to GStreamer's latency query says so) is live from then on, whatever its `use.timing` declares.
     """
 
     __gstmetadata__ = (
@@ -69,6 +71,7 @@ class GuardFilter(GstBase.BaseTransform):  # type: ignore[misc]
         self._filter: FrameFilter | None = None
         self._layout: Any = None
         self._number = 0
+        self._asked: str | None = None
 
     def do_get_property(self, property: Any) -> str | None:
         """The value of a property."""
@@ -95,6 +98,7 @@ class GuardFilter(GstBase.BaseTransform):  # type: ignore[misc]
                 mode=self._values["mode"] or "drop",  # type: ignore[arg-type]
             )
             self._number = 0
+            self._asked = None
         except BaseException as error:  # noqa: BLE001 - whatever it was, nothing starts
             self._give_back()
             self._post(error)
@@ -134,6 +138,7 @@ class GuardFilter(GstBase.BaseTransform):  # type: ignore[misc]
     def _passed(self, buffer: Any) -> Any:
         if self._filter is None or self._layout is None:
             raise GuardFault("guardfilter has not started, or knows no format")
+        self._tell_whether_live(self._filter.source)
         offset, stride = self._rows(buffer)
         width, height = self._layout.width, self._layout.height
         mapped, content = buffer.map(Gst.MapFlags.READ | Gst.MapFlags.WRITE)
@@ -152,6 +157,17 @@ class GuardFilter(GstBase.BaseTransform):  # type: ignore[misc]
         finally:
             buffer.unmap(content)
         return Gst.FlowReturn.OK
+
+    def _tell_whether_live(self, source: Source) -> None:
+        """Asks upstream, once a stream, whether its frames are taken as they come; who does not answer is live."""
+        pad = self.get_static_pad("sink")
+        stream = pad.get_stream_id()
+        if stream is not None and stream == self._asked:
+            return
+        query = Gst.Query.new_latency()
+        if (not pad.peer_query(query) or query.parse_latency()[0]) and not source.context.live:
+            source.context.goes_live()
+        self._asked = stream
 
     def _rows(self, buffer: Any) -> tuple[int, int]:
         """Offset of the first row and bytes from row to row."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import ipaddress
-import socket
 import unicodedata
 from functools import lru_cache
 from urllib.parse import SplitResult, unquote
 
-__all__ = ["addressed", "host_of", "spellings"]
+from guard.addresses import usual_host
 
-_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
-_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+__all__ = ["PORTS", "addressed", "host_of", "spellings"]
+
+PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+_LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "0.0.0.0", "[::]")
+_LOOPBACK_NAMES = frozenset({"localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback"})
 
 
 def addressed(url: SplitResult, told: str = "") -> list[str]:
@@ -20,10 +22,10 @@ def addressed(url: SplitResult, told: str = "") -> list[str]:
         port = url.port
     except ValueError:
         port = None
-    found = [_joined(_plain(url.hostname or ""), port or _PORTS.get(url.scheme.lower()))]
+    found = [_joined(_plain(url.hostname or ""), port or PORTS.get(url.scheme.lower()))]
     for name in told.split(",") if told else ():
         host, _, stated = name.strip().rpartition(":")
-        number = int(stated) if host and stated.isdecimal() else _PORTS.get(url.scheme.lower())
+        number = int(stated) if host and stated.isdecimal() else PORTS.get(url.scheme.lower())
         authority = _joined(_plain((host if host and stated.isdecimal() else name).strip().strip("[]")), number)
         if authority not in found:
             found.append(authority)
@@ -50,21 +52,19 @@ def spellings(authority: str) -> tuple[str, ...]:
 
 
 def _is_loopback(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
+    """Whether a connection to it reaches this machine; one to no address in particular (0.0.0.0) does."""
+    if host in _LOOPBACK_NAMES or host.endswith(".localhost"):
         return True
     try:
-        return ipaddress.ip_address(host).is_loopback
+        address = ipaddress.ip_address(host)
     except ValueError:
-        pass
-    try:  # 127.1, 2130706433, 0x7f000001
-        return socket.inet_aton(host)[0] == 127
-    except (OSError, ValueError):
         return False
+    return address.is_loopback or address.is_unspecified
 
 
 @lru_cache(maxsize=1024)
 def _plain(host: str) -> str:
-    """In lower case, without the dot of the root, in the letters in which names are resolved."""
+    """In lower case, without the dot of the root, in the letters in which names are resolved; an address as usual."""
     if "%" in host:
         host = unquote(host)
     if not host.isascii():
@@ -72,7 +72,7 @@ def _plain(host: str) -> str:
             host = host.encode("idna").decode("ascii")
         except UnicodeError:
             host = unicodedata.normalize("NFKC", host)
-    return host.lower().rstrip(".")
+    return usual_host(host.lower().rstrip("."))
 
 
 def _joined(host: str, port: int | None) -> str:

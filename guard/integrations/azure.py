@@ -32,6 +32,7 @@ __all__ = ["ADAPTER"]
 
 _LIBRARY = "azure-core"
 _CODE = "FacePolicyViolation"
+_OVERRIDE = "X-HTTP-Method-Override"
 
 
 @dataclass(slots=True)
@@ -83,7 +84,7 @@ def _call_of(request: Any, contents: bytes | None = None) -> _Call | None:
 
 def _method_of(request: Any) -> str:
     """The method as a server may take it; one that only reads carries no body."""
-    method = str(request.headers.get("X-HTTP-Method-Override") or request.method).upper()
+    method = str(request.headers.get(_OVERRIDE) or request.method).upper()
     return "POST" if method in ("GET", "HEAD", "OPTIONS") and any(_data_of(request)) else method
 
 
@@ -145,7 +146,7 @@ def _with_body(request: Any, body: bytes) -> Any:
 
 def _print_of(request: Any) -> tuple[Any, ...]:
     """What tells one request from another."""
-    return (request.method, request.url, *_data_of(request))
+    return (request.method, request.url, request.headers.get(_OVERRIDE), *_data_of(request))
 
 
 # ---- hooks

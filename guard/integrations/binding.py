@@ -11,7 +11,7 @@ from __future__ import annotations
 import inspect
 import sys
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
@@ -72,7 +72,7 @@ def _find(module: ModuleType, hook: Hook) -> tuple[Any, str, Any]:
         owner = getattr(owner, step, _ABSENT)
         if owner is _ABSENT:
             break
-    raw = _ABSENT if owner is _ABSENT else inspect.getattr_static(owner, name, _ABSENT)
+    raw = _ABSENT if owner is _ABSENT else _stored(owner, name)
     if raw is _ABSENT:
         raise ConfigError(
             f"{hook.module}.{hook.attribute} is not there, so its calls cannot be guarded",
@@ -80,6 +80,17 @@ def _find(module: ModuleType, hook: Hook) -> tuple[Any, str, Any]:
             mend="install a version that `guard doctor` lists as supported",
         )
     return owner, name, raw
+
+
+def _stored(owner: Any, name: str) -> Any:
+    """What `inspect.getattr_static` gives, sooner where the owner is a class and nothing above it has such a name."""
+    if isinstance(owner, type) and not any(name in _dict_of(kind) for kind in _mro_of(type(owner))):
+        return next((_dict_of(kind)[name] for kind in _mro_of(owner) if name in _dict_of(kind)), _ABSENT)
+    return inspect.getattr_static(owner, name, _ABSENT)
+
+
+_mro_of: Callable[[type], tuple[type, ...]] = type.__dict__["__mro__"].__get__
+_dict_of: Callable[[type], Mapping[str, Any]] = type.__dict__["__dict__"].__get__
 
 
 def _function(raw: Any) -> Any:

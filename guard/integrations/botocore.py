@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from guard.integrations import aws
+from guard.integrations.fence import carrying
 from guard.integrations.hooks import Adapter, Hook
 from guard.integrations.operation import Operation
 from guard.integrations.passage import passage, passage_async
@@ -56,7 +57,11 @@ def _sent(original: Callable[..., Any]) -> Callable[..., Any]:
             return original(self, operation_model, request_dict)
         span = aws.current_span()
         if span is not None and span.is_for(aws.print_of(request_dict)):
-            return original(self, operation_model, request_dict)
+            if inspect.iscoroutinefunction(self._send_request):
+                return _carried_later(original, self, operation_model, request_dict)
+            with carrying() as carries:
+                _tell(carries, request_dict)
+                return original(self, operation_model, request_dict)
         operation = aws.read_request(operation_model, request_dict, self.host)
         if operation is None:
             return original(self, operation_model, request_dict)
@@ -67,6 +72,19 @@ def _sent(original: Callable[..., Any]) -> Callable[..., Any]:
             return original(self, operation_model, aws.request_with(operation_model, request_dict, payload))
 
     return make_request
+
+
+def _tell(carries: Callable[[bytes], object], request: Any) -> None:
+    """Tells the fence below with which body the call was released: what a late event handler puts in is another."""
+    body = request.get("body")
+    if isinstance(body, (str, bytes)):
+        carries(body.encode() if isinstance(body, str) else body)
+
+
+async def _carried_later(original: Callable[..., Any], endpoint: Any, model: Any, request: Any) -> Any:
+    with carrying() as carries:
+        _tell(carries, request)
+        return await original(endpoint, model, request)
 
 
 async def _sent_later(
@@ -88,5 +106,6 @@ ADAPTER = Adapter(
         Hook("botocore.client", "BaseClient._convert_to_request_dict", _serialized),
         Hook("botocore.endpoint", "Endpoint.make_request", _sent),
     ),
-    note="what a late event handler puts into a request, and models behind a SageMaker endpoint, are not seen",
+    note="what a late event handler puts into a request is seen by the fence alone, models behind a SageMaker endpoint "
+    "are not",
 )

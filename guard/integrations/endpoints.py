@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from guard.addresses import usual_authority
 from guard.facts import VLM_SERVICES
 from guard.integrations.authorities import addressed, host_of, spellings
 from guard.integrations.bodies import Body, read_body
@@ -52,6 +53,9 @@ class Request:
         headers: names in lower case.
         body: the bytes that will be sent; empty where there are none.
         unread: why the body is not known beforehand; None where it is.
+        via: the host that the connection is made to, with its port, where the URL may name another: a proxy's, or one
+            that does not care what the URL says.
+        is_copy: whether `body` was copied from something that can be changed until it is sent.
     """
 
     method: str
@@ -59,6 +63,8 @@ class Request:
     headers: Mapping[str, str]
     body: bytes = b""
     unread: str | None = None
+    via: str = ""
+    is_copy: bool = False
 
 
 @dataclass(slots=True)
@@ -95,7 +101,7 @@ def recognise(request: Request) -> Crossing | None:
     headers = request.headers
     read = _address if len(request.url) <= _LONG else _address.__wrapped__
     try:
-        authorities, path, query = read(request.url, headers.get("host", ""))
+        authorities, path, query = read(request.url, _told(request))
     except ValueError:
         return None  # no client can send it either
     has_target = "x-amz-target" in headers and rekognition.operation_of(headers["x-amz-target"]) is not None
@@ -109,22 +115,36 @@ def recognise(request: Request) -> Crossing | None:
     return None
 
 
+def _told(request: Request) -> str:
+    """Whom the request addresses beside its URL."""
+    told = request.headers.get("host", "")
+    return f"{told},{request.via}" if told and request.via else told or request.via
+
+
 @lru_cache(maxsize=1024)
 def _address(url: str, told: str) -> tuple[tuple[str, ...], str, str]:
-    """Whom a request addresses by its URL and ``Host`` header; the path, decoded; the query. Raises `ValueError`."""
+    """Whom a request addresses, by its URL and beside it; the path, decoded; the query. Raises `ValueError`."""
     parts = urlsplit(url)
     return tuple(addressed(parts, told)), _decoded(parts.path), parts.query
 
 
 def services_at(host: str, port: int | None = None) -> frozenset[str]:
     """What calls to a host can count as, by path; empty for a host that is nobody's."""
-    host = f"[{host}]" if ":" in host else host
-    known = _known(host if port is None else f"{host}:{port}", has_target=False)
-    if known is None:
-        return frozenset()
-    _, service, listed = known
-    together = [group for group in _TOGETHER if service in group and not listed]
-    return frozenset({service}).union(*together)
+    known = _known(_authority(host, port), has_target=False)
+    return frozenset() if known is None else _together(known[1], known[2])
+
+
+@lru_cache(maxsize=1024)
+def _authority(host: str, port: int | None) -> str:
+    host = usual_authority(f"[{host}]" if ":" in host else host)
+    return host if port is None else f"{host}:{port}"
+
+
+@lru_cache(maxsize=128)
+def _together(service: str, listed: bool) -> frozenset[str]:
+    """What calls to a host of that service can count as; what it is listed as, and nothing else."""
+    groups = [group for group in _TOGETHER if service in group and not listed]
+    return frozenset({service}).union(*groups)
 
 
 def _decoded(path: str) -> str:
@@ -136,7 +156,9 @@ def _decoded(path: str) -> str:
 def _known(authority: str, has_target: bool) -> tuple[Interface, str, bool] | None:
     """Interface, service, and whether `[services]` names the host; None for a host that is nobody's."""
     default = _default(host_of(authority))
-    listed = next(filter(None, [service_of(name, "") for name in spellings(authority)]), "")
+    listed = ""
+    for name in spellings(authority):
+        listed = listed or service_of(name, "")
     if default is not None:
         return default[0], listed or default[1], bool(listed)
     if has_target:
@@ -158,6 +180,14 @@ def _service_by_path(path: str, service: str) -> str:
 
 def _translated(request: Request, place: Place, interface: Interface, listed: bool) -> Crossing:
     body = read_body(request.body, request.headers, request.unread)
+    misframed = _misframed(request)
+    if misframed is not None:
+        why = f"the request to {place.host} {misframed}"
+        return Crossing(
+            place.service,
+            Operation(f"{place.service} request", place.service, _worst(place.service), broken=why),
+            body,
+        )
     try:
         operation = _websocket(request, place) if _is_upgrade(request) else interface(request, place, body)
         if operation is not None:
@@ -170,6 +200,18 @@ def _translated(request: Request, place: Place, interface: Interface, listed: bo
         why = f"the request to {place.host} could not be read: {type(error).__name__}"
         operation = Operation(f"{place.service} request", place.service, _worst(place.service), broken=why)
     return Crossing(place.service, operation, body)
+
+
+def _misframed(request: Request) -> str | None:
+    """Why its end is somewhere else than where its body ends, so that a second request may stand behind it."""
+    stated = request.headers.get("content-length")
+    if stated is None:
+        return None
+    if "transfer-encoding" in request.headers:
+        return "states a length and comes in chunks"
+    if request.unread is None and stated.strip() != str(len(request.body)):
+        return "is not as long as it states"
+    return None
 
 
 def _named(operation: Operation, service: str) -> tuple[str | None, ...]:
@@ -193,10 +235,12 @@ def _is_signed(request: Request, place: Place) -> bool:
     return not _SIGNATURES.isdisjoint(headers)
 
 
-# ---- websockets
+# ---- websockets and tunnels
 
 
 def _is_upgrade(request: Request) -> bool:
+    if request.method == "CONNECT":
+        return True
     if "upgrade" in request.headers and "websocket" in request.headers["upgrade"].lower():
         return True
     return request.url[:4].lower().startswith(("ws:", "wss:"))
@@ -209,7 +253,8 @@ def _websocket(request: Request, place: Place) -> Operation | None:
     actions: tuple[str | None, ...] = _worst(place.service)
     if place.service.startswith("rekognition"):
         actions = ("detect",)  # liveness: the only one that Rekognition has
-    return Operation(f"{place.service} websocket", place.service, actions, opaque=("the messages of a websocket",))
+    kind, what = ("tunnel", "what goes through a tunnel") if request.method == "CONNECT" else _WEBSOCKET
+    return Operation(f"{place.service} {kind}", place.service, actions, opaque=(what,))
 
 
 # ---- the interfaces
@@ -303,6 +348,8 @@ def _listed(request: Request, place: Place, body: Body) -> Operation | None:
     payload: Any = body.content()
     return Operation(f"a request to {place.authority}", place.service, _EVERYTHING, {(): payload} if payload else None)
 
+
+_WEBSOCKET = ("websocket", "the messages of a websocket")
 
 _LONG = 2048
 """The length from which on a URL is read anew each time, so that no more than 2 MiB of them are kept."""

@@ -5,15 +5,10 @@ What an SDK's own hook has released is not judged again here.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import (
-    AbstractAsyncContextManager,
-    AbstractContextManager,
-    asynccontextmanager,
-    contextmanager,
-    nullcontext,
-)
-from contextvars import ContextVar
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar, Token
 from typing import Any
 
 from guard.approvals import Approval, uncovered
@@ -31,16 +26,29 @@ _sent: ContextVar[bytes | None] = ContextVar("guard_sent", default=None)
 """The body that this fence released around the running code; None where it released none."""
 
 
-def described(method: str, url: str, headers: Any, body: Any) -> Request:
-    """The request as `recognise` wants it; `body` is bytes, text, None, or something that will give them later."""
+def described(method: str, url: str, headers: Any, body: Any, via: str = "") -> Request:
+    """The request as `recognise` wants it; `body` is bytes, text, None, or something that will give them later.
+
+    `via` is the host that the connection is made to, where the URL may name another.
+    """
     lowered = _lowered(headers)
     if body is None:
-        return Request(method.upper(), url, lowered)
+        return Request(method.upper(), url, lowered, via=via)
+    if type(body) is bytes:
+        return Request(method.upper(), url, lowered, body, via=via)
     if isinstance(body, str):
-        body = body.encode("utf-8")
+        return Request(method.upper(), url, lowered, _encoded(body, lowered), via=via)
     if isinstance(body, (bytes, bytearray, memoryview)):
-        return Request(method.upper(), url, lowered, bytes(body))
-    return Request(method.upper(), url, lowered, unread="a streamed body")
+        # By its buffer, from which it is sent: `bytes(...)` asks a class of the caller's own.
+        return Request(method.upper(), url, lowered, memoryview(body).tobytes(), via=via, is_copy=True)
+    return Request(method.upper(), url, lowered, unread="a streamed body", via=via)
+
+
+def _encoded(text: str, headers: Mapping[str, str]) -> bytes:
+    """Text as it is sent: in UTF-8, by older libraries in Latin-1, as the length says."""
+    if not text.isascii() and headers.get("content-length") == str(len(text)):
+        return text.encode("iso-8859-1", "replace")
+    return text.encode("utf-8")
 
 
 def _lowered(headers: Any) -> dict[str, str]:
@@ -64,7 +72,7 @@ def crossing(request: Request) -> AbstractContextManager[Any]:
     found = recognise(request)
     if found is None:
         return _NOBODYS
-    return _LookedAt(found) if found.operation is None else _judged(request, found, found.operation)
+    return _LookedAt(request, found) if found.operation is None else _Judged(request, found, found.operation)
 
 
 def crossing_async(request: Request) -> AbstractAsyncContextManager[Any]:
@@ -72,55 +80,138 @@ def crossing_async(request: Request) -> AbstractAsyncContextManager[Any]:
     found = recognise(request)
     if found is None:
         return _NOBODYS
-    return _LookedAt(found) if found.operation is None else _judged_async(request, found, found.operation)
+    return _LookedAt(request, found) if found.operation is None else _JudgedLater(request, found, found.operation)
 
 
-@contextmanager
-def _judged(request: Request, found: Crossing, operation: Operation) -> Iterator[bytes | None]:
-    with _apart(request), passage(operation) as payload, _sending(_body(request, found, payload)) as body:
-        yield body
+class _Around:
+    """What lies around a judged request: nothing that is not part of it is covered, and its body is known below.
+
+    Classes and no generators: a denied request on every frame pays for entering them.
+    """
+
+    __slots__ = ("_apart", "_found", "_request", "_sent")
+
+    def __init__(self, request: Request, found: Crossing) -> None:
+        self._request = request
+        self._found = found
+        self._apart: AbstractContextManager[None] | None = None
+        self._sent: Token[bytes | None] | None = None
+
+    def _stand_apart(self) -> None:
+        """A request that something else makes while another is sent (a hook, a callback) is no part of that one.
+
+        A redirect, another try and the layers below carry the body that was released.
+        """
+        above = _sent.get()
+        if above is not None and above != self._request.body:
+            self._apart = uncovered()
+            self._apart.__enter__()
+
+    def _send(self, payload: Any) -> bytes | None:
+        body = _body(self._request, self._found, payload)
+        self._sent = _sent.set(body or b"")
+        return body
+
+    def _sent_it(self) -> None:
+        if self._sent is not None:
+            _sent.reset(self._sent)
+
+    def _stand_back(self) -> None:
+        if self._apart is not None:
+            self._apart.__exit__(None, None, None)
 
 
-@asynccontextmanager
-async def _judged_async(request: Request, found: Crossing, operation: Operation) -> AsyncIterator[bytes | None]:
-    with _apart(request):
-        async with passage_async(operation) as payload:
-            with _sending(_body(request, found, payload)) as body:
-                yield body
+class _Judged(_Around):
+    """A request inside its passage."""
+
+    __slots__ = ("_passage",)
+
+    def __init__(self, request: Request, found: Crossing, operation: Operation) -> None:
+        super().__init__(request, found)
+        self._passage = passage(operation)
+
+    def __enter__(self) -> bytes | None:
+        self._stand_apart()
+        try:
+            payload = self._passage.__enter__()
+            try:
+                return self._send(payload)
+            except BaseException:
+                self._passage.__exit__(*sys.exc_info())
+                raise
+        except BaseException:
+            self._stand_back()
+            raise
+
+    def __exit__(self, *raised: Any) -> None:
+        try:
+            self._sent_it()
+        finally:
+            try:
+                self._passage.__exit__(*raised)
+            finally:
+                self._stand_back()
+
+
+class _JudgedLater(_Around):
+    """As `_Judged`, in a coroutine."""
+
+    __slots__ = ("_passage",)
+
+    def __init__(self, request: Request, found: Crossing, operation: Operation) -> None:
+        super().__init__(request, found)
+        self._passage = passage_async(operation)
+
+    async def __aenter__(self) -> bytes | None:
+        self._stand_apart()
+        try:
+            payload = await self._passage.__aenter__()
+            try:
+                return self._send(payload)
+            except BaseException:
+                await self._passage.__aexit__(*sys.exc_info())
+                raise
+        except BaseException:
+            self._stand_back()
+            raise
+
+    async def __aexit__(self, *raised: Any) -> None:
+        try:
+            self._sent_it()
+        finally:
+            try:
+                await self._passage.__aexit__(*raised)
+            finally:
+                self._stand_back()
 
 
 class _LookedAt:
     """Around a request that needs no judgement: a release of no action.
 
-    It covers nothing, and tells `guard.integrations.tripwire` that this was looked at.
+    It covers nothing, and tells `guard.integrations.tripwire` that this was looked at. What was looked at is what goes
+    out: a body that can be changed meanwhile goes out as the copy.
     """
 
-    def __init__(self, found: Crossing) -> None:
+    def __init__(self, request: Request, found: Crossing) -> None:
         self._approval = Approval(found.service, (), sealed=False)
+        self._body = request.body if request.is_copy else None
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> bytes | None:
         self._approval.__enter__()
+        return self._body
 
     def __exit__(self, *raised: Any) -> None:
         self._approval.__exit__(*raised)
 
-    async def __aenter__(self) -> None:
+    async def __aenter__(self) -> bytes | None:
         self._approval.__enter__()
+        return self._body
 
     async def __aexit__(self, *raised: Any) -> None:
         self._approval.__exit__(*raised)
 
 
 _NOBODYS: nullcontext[None] = nullcontext()
-
-
-def _apart(request: Request) -> AbstractContextManager[None]:
-    """A request that something else makes while another is sent (a hook, a callback) is no part of that one.
-
-    A redirect, another try and the layers below carry the body that was released.
-    """
-    above = _sent.get()
-    return _NOBODYS if above is None or above == request.body else uncovered()
 
 
 @contextmanager
@@ -132,15 +223,6 @@ def carrying() -> Iterator[Callable[[bytes], object]]:
     token = _sent.set(None)
     try:
         yield _sent.set
-    finally:
-        _sent.reset(token)
-
-
-@contextmanager
-def _sending(body: bytes | None) -> Iterator[bytes | None]:
-    token = _sent.set(body or b"")
-    try:
-        yield body
     finally:
         _sent.reset(token)
 

@@ -117,7 +117,9 @@ def guard_frames(
     """
     judging = FrameFilter(source, service=service, action=action, mode=mode)
     if hasattr(frames, "read"):
-        if not _is_recording(frames):
+        from guard.integrations.captures import is_recording
+
+        if not is_recording(frames):
             source.context.goes_live()
         frames = _read(frames)
     return _filtered(frames, judging)
@@ -138,16 +140,6 @@ def _filtered(frames: Any, judging: FrameFilter) -> Iterator[Any]:
             refused = True
             continue
         yield released if is_array else _video_frame(released, image, frame)
-
-
-def _is_recording(capture: Any) -> bool:
-    """Whether an OpenCV capture knows its end: a file does; cameras and RTSP addresses give 0, -1 or nonsense below."""
-    get = getattr(capture, "get", None)
-    if get is None:
-        return False
-    import cv2
-
-    return bool(get(cv2.CAP_PROP_FRAME_COUNT) >= 1)
 
 
 def _read(capture: Any) -> Iterator[Any]:

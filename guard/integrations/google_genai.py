@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from guard.integrations.google_live import live_hooks_in
+from guard.integrations.google_live import live_hooks_in, music_hooks_in
 from guard.integrations.google_uploads import FILES, uploads_in
 from guard.integrations.hooks import Adapter, Hook
 from guard.integrations.hosts import service_at
@@ -70,7 +70,7 @@ def _request_later(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def _read(http_request: Any) -> tuple[Any, Operation | None]:
     """The body in containers of its own, and what the request is in the guard's terms."""
-    if http_request.method.lower() == "get":
+    if http_request.method.lower() == "get" and not http_request.data:
         return None, None
     url = urlsplit(http_request.url)
     service = service_at(http_request.url, "google")
@@ -150,6 +150,7 @@ ADAPTER = Adapter(
     discover={
         **dict.fromkeys(FILES, uploads_in(refuse)),
         "google.genai.live": live_hooks_in(refuse),
+        "google.genai.live_music": music_hooks_in(refuse),
     },
     note="what an HTTP hook or a transport of one's own puts into a request afterwards is not looked at",
 )

@@ -18,7 +18,7 @@ from guard.integrations.refusals import Refuse
 from guard.integrations.translations.google import translate_event
 from guard.integrations.translations.parts import replaced
 
-__all__ = ["live_hooks_in"]
+__all__ = ["live_hooks_in", "music_hooks_in"]
 
 
 def live_hooks_in(refuse: Refuse) -> Callable[[ModuleType], Iterable[Hook]]:
@@ -29,6 +29,18 @@ def live_hooks_in(refuse: Refuse) -> Callable[[ModuleType], Iterable[Hook]]:
         for name, function in vars(module.AsyncSession).items():
             if name.startswith("send") and inspect.iscoroutinefunction(function):
                 yield Hook(module.__name__, f"AsyncSession.{name}", _send(refuse))
+
+    return found
+
+
+def music_hooks_in(refuse: Refuse) -> Callable[[ModuleType], Iterable[Hook]]:
+    """Finds the same for sessions that make music: they are given words."""
+
+    def found(module: ModuleType) -> Iterable[Hook]:
+        yield Hook(module.__name__, "AsyncLiveMusic.connect", _connect(refuse))
+        for name, function in vars(module.AsyncMusicSession).items():
+            if name.startswith("set_") and inspect.iscoroutinefunction(function):
+                yield Hook(module.__name__, f"AsyncMusicSession.{name}", _send(refuse))
 
     return found
 

@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
+from guard.integrations.authorities import PORTS
 from guard.integrations.endpoints import services_at
 
 __all__ = ["service_at", "service_of_anthropic", "service_of_google", "service_of_openai"]
@@ -28,7 +29,7 @@ def service_at(url: str, default: str) -> str:
 @lru_cache(maxsize=256)
 def _host_of(url: str) -> tuple[str, int | None]:
     parts = urlsplit(url)
-    return parts.hostname or "", parts.port
+    return parts.hostname or "", parts.port or PORTS.get(parts.scheme)
 
 
 def service_of_openai(client: Any, url: str) -> str:

@@ -77,18 +77,34 @@ def _handled_later(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _described(request: Any) -> Any:
-    body = request.stream
-    if hasattr(request, "_content"):
-        body = request.content
-    elif _is_in_memory(request):
-        body = request.read()
-    return described(request.method, str(request.url), request.headers, body)
+    """By its stream, which is what is sent: what `read` has kept may be older than what somebody put in there."""
+    stream = request.stream
+    kind = type(stream)
+    if kind.__module__.partition(".")[0] in ("httpx", "httpx2"):
+        if kind.__name__ == "ByteStream":  # also as a redirect hands it on
+            stream = b"".join(stream)
+        elif kind.__name__ == "MultipartStream" and not hasattr(request, "_content"):
+            stream = request.read() if _length(request) <= MOST_BYTES_READ else stream
+    if not request.extensions:
+        return described(request.method, str(request.url), request.headers, stream)
+    url, via = _addressed(request)
+    return described(request.method, url, request.headers, stream, via)
 
 
-def _is_in_memory(request: Any) -> bool:
-    """Whether reading it waits for nobody: bytes, as a redirect hands them on, or a form of a declared length."""
-    kind = type(request.stream).__name__
-    return kind == "ByteStream" or (kind == "MultipartStream" and _length(request) <= MOST_BYTES_READ)
+def _addressed(request: Any) -> tuple[str, str]:
+    """What is asked for, and of whom: extensions may put another target, or another name, in the URL's place."""
+    url, extensions = request.url, request.extensions
+    via = _text(extensions.get("sni_hostname") or "")
+    if "target" not in extensions:
+        return str(url), via
+    target, host = _text(extensions["target"]), _text(url.netloc)
+    if "://" in target.partition("?")[0]:
+        return target, f"{host},{via}" if via else host
+    return f"{url.scheme}://{host}/{target.removeprefix('/')}", via
+
+
+def _text(given: Any) -> str:
+    return given.decode("latin-1") if isinstance(given, bytes) else str(given)
 
 
 def _length(request: Any) -> int:

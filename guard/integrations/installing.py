@@ -18,7 +18,8 @@ def install(*names: str, children: bool = False, tripwire: bool = False) -> None
 
     Each call that identifies people is then judged as a call of the current frame's source (`Source.frame`); outside of
     every frame the source is unknown, and with no guard loaded nothing passes. Threads that are started from guarded
-    code, and work that is handed to thread pools, keep their source. Safe to call again.
+    code, and work that is handed to thread pools, keep their source. A source that opens frames of a
+    `cv2.VideoCapture` which plays no recording is live from then on. Safe to call again.
 
     Args:
         names: the libraries, as `guard doctor` lists them; all where none is named.
@@ -32,9 +33,10 @@ def install(*names: str, children: bool = False, tripwire: bool = False) -> None
         if guard is None:
             raise ConfigError("no guard is loaded that children could load", mend="call guard.load before")
         export(guard.config.path)
+    from guard.integrations.captures import ADAPTER as CAPTURES
     from guard.integrations.threads import ADAPTER as THREADS
 
-    watch.add([THREADS, *chosen(names).values()])
+    watch.add([THREADS, CAPTURES, *chosen(names).values()])
     if tripwire:
         from guard.integrations.tripwire import arm
 
@@ -43,7 +45,10 @@ def install(*names: str, children: bool = False, tripwire: bool = False) -> None
 
 def uninstall() -> None:
     """Takes every hook out again."""
+    from guard.integrations.captures import forget
+
     watch.remove()
+    forget()
     tripwire = sys.modules.get("guard.integrations.tripwire")
     if tripwire is not None:
         tripwire.disarm()

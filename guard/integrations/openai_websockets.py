@@ -47,7 +47,7 @@ _OPENING = ("__enter__", "__aenter__", "_connect_ws")
 def connections_in(module: ModuleType) -> Iterable[Hook]:
     """A hook for each method that takes a message or opens a connection, of each class that the module defines."""
     for name, kind in vars(module).items():
-        if not inspect.isclass(kind) or kind.__module__ != module.__name__:
+        if not isinstance(kind, type) or kind.__module__ != module.__name__:
             continue
         for method in _METHODS:
             function = vars(kind).get(method)

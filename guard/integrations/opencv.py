@@ -12,7 +12,14 @@ from guard.integrations import opencv_dnn
 from guard.integrations.hooks import Adapter, Hook
 from guard.integrations.local import COMPARE, EMBED, carrying, comparing, making
 
-__all__ = ["ADAPTER"]
+__all__ = ["ADAPTER", "DISTRIBUTIONS"]
+
+DISTRIBUTIONS = (
+    "opencv-python",
+    "opencv-contrib-python",
+    "opencv-python-headless",
+    "opencv-contrib-python-headless",
+)
 
 
 def _discover(cv2: ModuleType) -> Iterator[Hook]:
@@ -32,12 +39,7 @@ def _discover(cv2: ModuleType) -> Iterator[Hook]:
 
 ADAPTER = Adapter(
     name="opencv",
-    distributions=(
-        "opencv-python",
-        "opencv-contrib-python",
-        "opencv-python-headless",
-        "opencv-contrib-python-headless",
-    ),
+    distributions=DISTRIBUTIONS,
     supported=">=4.10,<6",
     discover={"cv2": _discover},
     note="vectors that are compared with numpy are not seen",

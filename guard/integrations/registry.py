@@ -65,7 +65,11 @@ def adapters() -> dict[str, Adapter]:
                 f"the adapter cannot be loaded: {error}", where=where, mend="mend or uninstall that distribution"
             ) from error
         if not isinstance(adapter, Adapter):
-            raise ConfigError(f"it names a {type(adapter).__name__}, no guard.integrations.Adapter", where=where)
+            raise ConfigError(
+                f"it names a {type(adapter).__name__}, no guard.integrations.Adapter",
+                where=where,
+                mend="name the Adapter itself there, or uninstall that distribution",
+            )
         if adapter.name in found:
             raise ConfigError(f"an adapter is called {adapter.name!r} already", where=where, mend="rename one")
         found[adapter.name] = adapter

@@ -148,10 +148,12 @@ _now: ContextVar[_Released | None] = ContextVar("guard_stainless_released", defa
 @contextmanager
 def _released(client: Any, operation: Operation, payload: Mapping[Any, Any]) -> Iterator[None]:
     with carrying() as carries:
-        token = _now.set(_Released(client, list(payload.values()), list(operation.opaque), carries))
+        released = _Released(client, list(payload.values()), list(operation.opaque), carries)
+        token = _now.set(released)
         try:
             yield
         finally:
+            released.client = None  # a copy of this context may be run when the call is long over
             _now.reset(token)
 
 
@@ -164,7 +166,7 @@ def _tell(released: _Released, request: Any) -> None:
 
 
 def _read(dialect: Dialect, client: Any, options: Any) -> _Sending:
-    if options.method.lower() == "get":
+    if options.method.lower() == "get" and not _carries(options):
         return _Sending(None, plain, options)
     url = options.url
     if not _ABSOLUTE.match(url):
@@ -182,6 +184,11 @@ def _read(dialect: Dialect, client: Any, options: Any) -> _Sending:
         why = f"the request cannot be read: {type(error).__name__}: {error}"
         operation = Operation(f"{dialect.exceptions}.request", service, (None,), broken=why)
     return _Sending(operation, _refusing(dialect, client, options.method, url), options, body, files)
+
+
+def _carries(options: Any) -> bool:
+    """Whether there is something to send with it, whatever its method says."""
+    return bool(options.json_data or options.extra_json or options.files or getattr(options, "content", None))
 
 
 def _body(options: Any) -> Any:
@@ -213,7 +220,11 @@ def copied(node: Any) -> Any:
     if isinstance(node, (list, tuple)):
         return [copied(value) for value in node]
     if isinstance(node, (dict, Mapping)):
-        return {key: copied(value) for key, value in node.items() if type(value).__name__ not in _LEFT_OUT}
+        return {
+            key: value if type(value) is str else copied(value)
+            for key, value in node.items()
+            if type(value).__name__ not in _LEFT_OUT
+        }
     if hasattr(node, "model_dump") and hasattr(node, "model_fields_set"):
         return node.model_dump(exclude_unset=True, mode="json", by_alias=True)
     return settled(node)

@@ -20,7 +20,8 @@ def _urlopen(original: Callable[..., Any]) -> Callable[..., Any]:
         self: Any, method: str, url: str, body: Any = None, headers: Any = None, *args: Any, **kwargs: Any
     ) -> Any:
         sent = self.headers if headers is None else headers
-        with crossing(described(method, _absolute(self, url), sent or {}, body)) as judged:
+        where, via = _addressed(self, method, url)
+        with crossing(described(method, where, sent or {}, body, via)) as judged:
             if judged is None:
                 return original(self, method, url, body, headers, *args, **kwargs)
             return original(self, method, url, judged or None, with_length(sent, len(judged)), *args, **kwargs)
@@ -28,12 +29,15 @@ def _urlopen(original: Callable[..., Any]) -> Callable[..., Any]:
     return urlopen
 
 
-def _absolute(pool: Any, url: str) -> str:
-    """Behind a proxy the URL is whole already."""
-    if url.partition("://")[0].lower() in ("http", "https"):
-        return url
+def _addressed(pool: Any, method: str, url: str) -> tuple[str, str]:
+    """The URL in full, which it is already behind a proxy, and whom the pool is connected to, as in `http_client`."""
     host = f"[{pool.host}]" if ":" in str(pool.host).strip("[]") else pool.host
-    return f"{pool.scheme}://{host}:{pool.port}{url}" if pool.port else f"{pool.scheme}://{host}{url}"
+    via = f"{host}:{pool.port}" if pool.port else str(host)
+    if method.upper() == "CONNECT":
+        return f"https://{url}", via
+    if url.partition("://")[0].lower() in ("http", "https"):
+        return url, via
+    return f"{pool.scheme}://{via}{url}", ""
 
 
 ADAPTER = Adapter(
@@ -43,6 +47,7 @@ ADAPTER = Adapter(
     hooks=(
         Hook("urllib3.connectionpool", "HTTPConnectionPool.urlopen", _urlopen),
         Hook("urllib3.connection", "HTTPConnection.request", guarded_request),
+        Hook("urllib3.connection", "HTTPConnection.request_chunked", guarded_request, required=False),
     ),
     note="requests to known services and to hosts under [services] only; a streamed body is not looked at",
 )

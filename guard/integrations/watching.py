@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import platform
 import sys
 import threading
@@ -107,6 +108,10 @@ class Watch:
         name, why = next(iter(self._open.items()))
         return f"calls of {name} can get past the guard in this process: {why}"
 
+    def renew(self) -> None:
+        """In a child that was forked: whoever held the lock is not there any more."""
+        self._lock = threading.RLock()
+
     @property
     def names(self) -> tuple[str, ...]:
         """The libraries that are watched."""
@@ -171,7 +176,8 @@ class Watch:
         try:
             return adapter.hooks_in(module, name)
         except Exception as error:  # noqa: BLE001 - an adapter that breaks guards nothing, and that must be heard
-            failed.append(ConfigError(f"its hooks cannot be found: {error}", where=name))
+            mend = f"mend the adapter {adapter.name!r}, or leave it out: guard.install() takes names"
+            failed.append(ConfigError(f"its hooks cannot be found: {error}", where=name, mend=mend))
             return []
 
     def _coverage(self, adapter: Adapter) -> Coverage:
@@ -208,6 +214,9 @@ def _together(failed: list[ConfigError]) -> ConfigError:
 
 
 watch = Watch()
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=watch.renew)
 
 
 def check() -> str | None:

@@ -58,21 +58,24 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule as decisions cite it: its branches speak for it, the first one with its title."""
+    """A rule as decisions cite it: its branches speak for it."""
 
     id: str
     branches: tuple[Policy, ...]
 
     def reason(self, fired: frozenset[str]) -> Reason:
-        """The rule as the branches among `fired` make it a reason: their dates, and the title of the
-        first."""
+        """The rule as the branches among `fired` make it a reason: their dates, the titles of all of them.
+
+        Source and mark are those of the first; a branch that is less or more sure bears its own mark behind its title.
+        """
         spoke = [branch for branch in self.branches if branch.id in fired] or list(self.branches)
         starts = [branch.asked.effective[0] for branch in spoke]
         ends = [branch.asked.effective[1] for branch in spoke]
+        titles = [f"{each.title} [{each.sure}]" if each.sure != spoke[0].sure else each.title for each in spoke]
         return Reason(
             rule=self.id,
             pack=spoke[0].pack,
-            title=spoke[0].title,
+            title=". ".join(dict.fromkeys(titles)),
             cite=spoke[0].cite,
             sure=spoke[0].sure,
             effective=(

@@ -34,7 +34,10 @@ def targets(paths: list[Path], out: Path) -> list[tuple[Path, Path]]:
         if not path.is_dir():
             found.append((path, out / _name_of(path)))
             continue
-        inside = sorted(file for file in path.rglob("*") if _is_wanted(file) and not file.is_relative_to(out))
+        made = out.resolve()  # copies of an earlier run are no originals, however either folder was named
+        inside = sorted(
+            file for file in path.rglob("*") if _is_wanted(file) and not file.resolve().is_relative_to(made)
+        )
         found += [(file, out / file.relative_to(path).parent / _name_of(file)) for file in inside]
     return _checked(found)
 

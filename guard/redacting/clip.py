@@ -21,6 +21,7 @@ from guard.replay.video import VideoWriter
 from guard.vision import redact
 from guard.vision.bridging import Bridged, Bridging
 from guard.vision.memory import HOLD_S
+from guard.vision.operating_point import FACE_SCORE, MIN_FACE_PX
 
 with native("cv2"):
     import cv2
@@ -49,8 +50,8 @@ class Redaction:
 
     style: Style = "solid"
     margin: float = 0.25
-    min_face_px: int = 32
-    face_score: float = 0.5
+    min_face_px: int = MIN_FACE_PX
+    face_score: float = FACE_SCORE
     hold_s: float = HOLD_S
 
 

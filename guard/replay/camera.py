@@ -48,6 +48,7 @@ class CameraClip:
     """See `guard.replay.clip.Clip`."""
 
     live = True
+    path = None
     total: int | None = None
     time_base = Fraction(1, 1000)
     pixel_aspect = Fraction(1)

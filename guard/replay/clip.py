@@ -33,6 +33,7 @@ PATIENCE_S = 10.0
 """How long a camera, an address or a pipe may keep silent before it counts as broken off."""
 
 _SCHEMES = frozenset({"rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "udp", "tcp", "srt", "rtp", "mms"})
+_SECRET = re.compile("pass|pwd|token|secret|auth", re.IGNORECASE)
 _CAMERA = re.compile(r"(?:/dev/video)?\d{1,3}")
 
 
@@ -72,6 +73,10 @@ class Clip(Protocol):
     @property
     def stem(self) -> str:
         """A short name fit for a folder."""
+
+    @property
+    def path(self) -> Path | None:
+        """The file that it is, None where it is no single file."""
 
     @property
     def live(self) -> bool:
@@ -146,14 +151,16 @@ def is_camera(text: str) -> bool:
 
 
 def printable(address: str) -> str:
-    """An address without what must not stand in a report: the user's name, the password, the query."""
+    """An address without what must not stand in a report: user, password, query, and a path that holds either."""
     try:
         parts = urlsplit(address)
         host = parts.netloc.rpartition("@")[2]
     except ValueError:
         return address.partition("://")[0] + "://..."
     masked = f"***@{host}" if "@" in parts.netloc else host
-    return urlunsplit((parts.scheme, masked, parts.path, "..." if parts.query else "", ""))
+    # Many recorders take them in the path: rtsp://10.0.0.7/user=me_password=secret_channel=1.
+    path = "/..." if _SECRET.search(parts.path) else parts.path
+    return urlunsplit((parts.scheme, masked, path, "..." if parts.query else "", ""))
 
 
 def _nearby(path: Path) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from guard._imports import native
-from guard.context.metadata import FileSays, stated_by
+from guard.context.metadata import FileSays, parse_created, stated_by
 from guard.errors import SourceError
 from guard.replay.clip import BrokeOff, Frame, is_address, printable
 from guard.replay.patience import Impatient, within
@@ -31,8 +31,6 @@ with native("av"):
 __all__ = ["ContainerClip", "open_address", "open_file"]
 
 _DEFAULT_RATE = Fraction(25)
-_NEVER_SET = datetime(1980, 1, 1, tzinfo=UTC)
-"""Recorders without a clock write the epoch of 1904 or of 1970."""
 _PICKS_THREADS = int(av.__version__.partition(".")[0]) >= 17
 """Whether PyAV converts colours on as many threads as it is told; up to 16 it used one."""
 
@@ -77,7 +75,8 @@ def open_address(address: str, *, patience_s: float) -> ContainerClip:
         where=name,
     )
     stem = "".join(c if c.isalnum() else "-" for c in name.partition("://")[2]).strip("-") or scheme
-    live = scheme not in ("http", "https")
+    # What is fetched and has no end is a camera or a stream, too.
+    live = scheme not in ("http", "https") or not container.duration
     return ContainerClip(container, name=name, stem=stem, patience_s=patience_s, live=live)
 
 
@@ -85,7 +84,7 @@ def _open(url: str, *, name: str, options: dict[str, str], patience_s: float | N
     timeout = None if patience_s is None else (patience_s, patience_s)
     started = time.monotonic()
     try:
-        container = av.open(url, mode="r", options=options, timeout=timeout)
+        container = av.open(url, mode="r", options=options, timeout=timeout, metadata_errors="replace")
     except (av.FFmpegError, OSError, ValueError) as error:
         # FFmpeg calls a silent peer many things, bad data among them.
         waited = patience_s is not None and time.monotonic() - started >= 0.9 * patience_s
@@ -273,13 +272,9 @@ def _created(container: Any, video: Any) -> datetime | None:
     for text in (container.metadata.get("creation_time"), video.metadata.get("creation_time")):
         if not text:
             continue
-        try:
-            # A newer FFmpeg joins a key that stands twice: "2026-...Z;2026-...Z".
-            instant = datetime.fromisoformat(text.partition(";")[0])
-        except ValueError:
-            continue
-        if instant.tzinfo is not None and instant > _NEVER_SET:
-            return instant.astimezone(UTC)
+        created = parse_created(text)
+        if created is not None:
+            return created
     return None
 
 

@@ -21,7 +21,7 @@ from guard.replay.clip import Clip, Frame, Image, open_clip
 from guard.replay.overlay import unrecognisable
 from guard.replay.video import VideoWriter
 from guard.vision import redact
-from guard.vision.memory import HOLD_S, FaceMemory
+from guard.vision.bridging import Bridged, Bridging
 
 with native("numpy"):
     import numpy as np
@@ -36,7 +36,6 @@ MOST_BYTES: Final = 8_000_000
 _SIDE_PX: Final = 640
 _CRF: Final = 29
 _KEY_S: Final = 1
-_BATCH_S: Final = 1.0
 
 _NOBODY: Final = Faces(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
 
@@ -64,13 +63,12 @@ class Film:
     of_frames: int
 
 
-@dataclass(slots=True)
-class _Waiting:
-    """A frame of the film's size, its faces (None = unknown), and these with the ones remembered from before it."""
+@dataclass(frozen=True, slots=True)
+class _Small:
+    """A frame of the film's size, and whether it is known where its faces are."""
 
     frame: Frame
-    faces: Faces | None
-    ahead: Faces
+    known: bool
 
 
 class FilmWriter:
@@ -87,8 +85,7 @@ class FilmWriter:
         self._most_bytes = most_bytes
         self._writer = VideoWriter(path, clip, crf=_CRF, sound=False, key_every=_key_every(clip.rate))
         self._size = (0, 0)
-        self._memory: FaceMemory | None = None
-        self._waiting: list[_Waiting] = []
+        self._bridging: Bridging[_Small] | None = None
         self._frames = 0
 
     def add(self, frame: Frame, faces: Faces | None) -> None:
@@ -96,19 +93,17 @@ class FilmWriter:
 
         It is written a moment later, when it is known which faces come into view in it.
         """
-        if self._memory is None:
+        if self._bridging is None:
             self._size = _even(frame.image, _SIDE_PX)
-            self._memory = FaceMemory(self._size)
-        scaled = None if faces is None else _scaled(faces, frame.image, self._size)
-        ahead = self._memory.update(_NOBODY if scaled is None else scaled, frame.seconds)
-        small = replace(frame, image=_resized(frame.image, self._size))
-        self._waiting.append(_Waiting(small, scaled, ahead))
-        if frame.seconds - self._waiting[0].frame.seconds > HOLD_S + _BATCH_S:
-            self._write(until_s=frame.seconds - HOLD_S)
+            self._bridging = Bridging(self._size)
+        found = _NOBODY if faces is None else _scaled(faces, frame.image, self._size)
+        small = _Small(replace(frame, image=_resized(frame.image, self._size)), faces is not None)
+        self._write(self._bridging.add(small, found, frame.seconds))
 
     def close(self) -> Film | None:
         """Finishes the file, small enough for a page; None where there is no frame."""
-        self._write(until_s=float("inf"))
+        if self._bridging is not None:
+            self._write(self._bridging.finish())
         if self._writer.close() is None:
             return None
         try:
@@ -123,31 +118,20 @@ class FilmWriter:
         """Removes what was written; the film of an earlier run stays."""
         self._writer.abandon()
 
-    def _write(self, *, until_s: float) -> None:
-        """Writes what waits and is not later than that; the later frames say which faces were about to be seen."""
-        backwards = FaceMemory(self._size)
-        behind = [
-            backwards.update(_NOBODY if each.faces is None else each.faces, -each.frame.seconds)
-            for each in reversed(self._waiting)
-        ]
-        behind.reverse()
-        ready = sum(each.frame.seconds <= until_s for each in self._waiting)
-        for each, coming in zip(self._waiting[:ready], behind, strict=False):
-            self._writer.add(each.frame, _hidden(each, coming))
+    def _write(self, ready: list[Bridged[_Small]]) -> None:
+        for each in ready:
+            self._writer.add(each.item.frame, _hidden(each))
             self._frames += 1
-        del self._waiting[:ready]
 
 
-def _hidden(waiting: _Waiting, coming: Faces) -> Image:
-    picture = waiting.frame.image
-    if waiting.faces is None:
+def _hidden(ready: Bridged[_Small]) -> Image:
+    picture = ready.item.frame.image
+    if not ready.item.known:
         return unrecognisable(picture)
     try:
-        for faces in (waiting.ahead, coming):
-            picture = redact(picture, faces)
+        return redact(picture, ready.hidden)
     except GuardFault:  # a box that cannot be placed: then nobody knows where the face is
-        return unrecognisable(waiting.frame.image)
-    return picture
+        return unrecognisable(picture)
 
 
 def _fit(path: Path, size: tuple[int, int], frames: int, most_bytes: int) -> tuple[int, tuple[int, int]]:

@@ -10,14 +10,14 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from guard._imports import native
 from guard.errors import GuardFault
-from guard.facts import Faces
+from guard.facts import Faces, Verdict
 from guard.matchers import Match
 from guard.replay.clip import Image
 from guard.vision import redact
@@ -25,7 +25,11 @@ from guard.vision import redact
 with native("cv2"):
     import cv2
 
-__all__ = ["Canvas", "Scene", "unrecognisable"]
+if TYPE_CHECKING:
+    from guard.facts import Decision
+    from guard.replay.result import Calls
+
+__all__ = ["Canvas", "Scene", "scene_of", "unrecognisable"]
 
 Colour = tuple[int, int, int]
 
@@ -49,9 +53,13 @@ class Scene:
 
     Attributes:
         verdict: allow, redact, deny or fault.
-        rule: id of the first rule that forbade, and how many more did; or what else stands beside the
-        verdict. title: what the rule says, or why the guard failed. faces: what the detector saw, None where
-        unknown. matches: whom the matcher recognised. shadow: the verdict was not enforced.
+        rule: id of the first rule that forbade, and how many more did; or what else stands beside the verdict.
+        title: what the rule says, or why the guard failed.
+        faces: what the detector saw, None where unknown.
+        matches: whom the matcher recognised.
+        shadow: the verdict was not enforced.
+        hidden: what is hidden where the call was not allowed: `faces`, and those that were seen a moment ago; None for
+            `faces` alone.
     """
 
     verdict: str
@@ -60,6 +68,7 @@ class Scene:
     faces: Faces | None
     matches: Sequence[Match] = ()
     shadow: bool = False
+    hidden: Faces | None = None
 
     @property
     def headline(self) -> str:
@@ -68,6 +77,23 @@ class Scene:
         if self.shadow:
             word = f"SHADOW: {word if self.verdict in ('allow', 'fault') else f'would be {word}'}"
         return f"{word}  {self.rule}".rstrip()
+
+
+def scene_of(decision: Decision | None, calls: Calls, faces: Faces | None, matches: Sequence[Match]) -> Scene:
+    """What is to be shown of a frame in which one of `calls` was decided; `decision` None = the guard gave none."""
+    call = f"{calls.action or 'unnamed call'} at {calls.service}"
+    if decision is None or decision.fault is not None:
+        fault = "the guard could not judge" if decision is None else str(decision.fault)
+        return Scene("fault", call, fault, faces, shadow=decision is not None and not decision.enforced)
+    shadow = not decision.enforced
+    if decision.verdict is Verdict.ALLOW:
+        return Scene("allow", call, "no rule forbids this call", faces, matches, shadow=shadow)
+    if not decision.reasons:
+        return Scene(decision.verdict.value, call, call, faces, shadow=shadow)
+    first, *others = dict.fromkeys(reason.rule for reason in decision.reasons)
+    rule = f"{first} +{len(others)}" if others else first
+    title = f"{decision.reasons[0].title} ({decision.reasons[0].cite})"
+    return Scene(decision.verdict.value, rule, title, faces, shadow=shadow)
 
 
 class Canvas:
@@ -104,12 +130,12 @@ class Canvas:
     def _with_faces(self, picture: NDArray[Any], scale: float, scene: Scene) -> NDArray[Any]:
         if scene.verdict != "allow" and scene.faces is None:
             return unrecognisable(picture)
-        if scene.faces is None or not len(scene.faces):
+        if scene.faces is None:
             return picture.copy()
-        faces = Faces((scene.faces.boxes * np.float32(scale)).astype(np.float32), scene.faces.scores)
-        shown = picture.copy() if scene.verdict == "allow" else _hidden(picture, faces)
+        hidden = scene.faces if scene.hidden is None else scene.hidden
+        shown = picture.copy() if scene.verdict == "allow" else _hidden(picture, _scaled(hidden, scale))
         width = max(1, round(self._inner[0] / 480))
-        for box in faces.boxes:
+        for box in _scaled(scene.faces, scale).boxes:
             _box(shown, box, _lighter(_BANNER[scene.verdict]), width)
         for match in scene.matches:
             self._label(shown, match, scale)
@@ -140,6 +166,10 @@ class Canvas:
         _put(canvas, title, (self._pad_px, first + self._line_px), cv2.FONT_HERSHEY_SIMPLEX, self._text)
 
 
+def _scaled(faces: Faces, scale: float) -> Faces:
+    return Faces((faces.boxes * np.float32(scale)).astype(np.float32), faces.scores)
+
+
 def _hidden(picture: NDArray[Any], faces: Faces) -> NDArray[Any]:
     try:
         return redact(picture, faces, style="pixelate")
@@ -148,10 +178,10 @@ def _hidden(picture: NDArray[Any], faces: Faces) -> NDArray[Any]:
 
 
 def unrecognisable(picture: NDArray[Any]) -> NDArray[Any]:
-    """A mosaic of at most 24 x 24 fields: enough to see that something was there."""
+    """A mosaic of at most four fields along the longer side, as over a face: one may fill the whole picture."""
     height, width = picture.shape[:2]
-    small = cv2.resize(picture, (min(24, width), min(24, height)), interpolation=cv2.INTER_AREA)
-    return cv2.resize(small, (width, height), interpolation=cv2.INTER_NEAREST)
+    everything = Faces(np.array([[0, 0, width, height]], np.float32), np.ones(1, np.float32))
+    return redact(picture, everything, style="pixelate", margin=0.0)
 
 
 def _box(picture: NDArray[Any], box: NDArray[np.float32], colour: Colour, width: int) -> None:

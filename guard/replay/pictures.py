@@ -61,6 +61,7 @@ class PictureClip:
 
     def __init__(self, path: Path, files: list[Path]) -> None:
         self.name = str(path)
+        self.path = path if path.is_file() else None
         self.stem = path.stem if path.is_file() else path.resolve().name
         self.total: int | None = len(files)
         self._files = files

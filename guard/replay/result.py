@@ -7,14 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from guard.context import Finding
 from guard.facts import Decision, Reason, Verdict, format_instant
 from guard.replay.film import Film
 from guard.replay.timeline import Event, Step
 
-__all__ = ["Calls", "Outputs", "Reasons", "Replay", "Ruled"]
+__all__ = ["REPORT", "Calls", "Outputs", "Reasons", "Replay", "Ruled", "day_judged"]
+
+REPORT: Final = "report.html"
+"""How the report is called in the folder of the outputs."""
 
 
 @dataclass(slots=True)
@@ -120,7 +123,7 @@ class Reasons:
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """Where the files lie; None for one that was not written."""
+    """Where the files lie, the report once it is written (`guard.report.write_report`); None for one that is not."""
 
     report: Path | None
     video: Path | None
@@ -148,12 +151,15 @@ class Replay:
         calls: one entry for each kind of call.
         reasons: the rules that forbade.
         faults: why the guard failed, and how often.
-        latency_us: ``hook`` (all that the guard added to a frame, under the source's ``detect``), ``detect``,
-        ``decide``. facts: what was declared of the source, as `Facts.to_json` gives it.
-        seen: what was seen of it, against what is declared. packs, policy_digest:
-        the policy that decided. judged_at: the day judged, of the first decision; None where the clock is not
-        believed. lifted_by: what would have turned the denials. people: whom the matcher recognised, and in
-        how many frames. broke_off: why the clip or the run ended before its end; None where it did not.
+        latency_us: ``hook`` (all that the guard added to a frame, under the source's ``detect``), ``detect`` and
+            ``decide``.
+        facts: what was declared of the source, as `Facts.to_json` gives it.
+        seen: what was seen of it, against what is declared.
+        packs, policy_digest: the policy that decided.
+        judged_at: the day judged, of the first decision; None where the clock is not believed.
+        lifted_by: what would have turned the denials.
+        people: whom the matcher recognised, and in how many frames.
+        broke_off: why the clip or the run ended before its end; None where it did not.
         notes: what else the user should know.
         began, ended: when its first frame was awaited, and when it was done with the last, by the machine's clock.
         steps, events, more_events: the clip over its time, as `Timeline` collects it.

@@ -17,25 +17,20 @@ from guard.errors import Denied, GuardError, GuardFault, LedgerError, SourceErro
 from guard.facts import Decision, Faces, Verdict
 from guard.replay.checking import begin, found_so_far
 from guard.replay.clip import Clip, Frame, Image
-from guard.replay.film import Film, FilmWriter
+from guard.replay.footage import Footage
 from guard.replay.latency import Latency
-from guard.replay.overlay import Canvas, Scene
-from guard.replay.result import Calls, Outputs, Reasons, Replay, day_judged
+from guard.replay.overlay import scene_of
+from guard.replay.result import REPORT, Calls, Outputs, Reasons, Replay, day_judged
 from guard.replay.stopping import Stop
 from guard.replay.timeline import Timeline
-from guard.replay.video import VideoWriter
-from guard.report import write_report
 
 if TYPE_CHECKING:
     from guard.guard import Guard
     from guard.matchers import Match, Matcher
+    from guard.replay.film import Film
     from guard.source import Source
 
-__all__ = ["FILM", "REPORT", "VIDEO", "replay"]
-
-REPORT = "report.html"
-VIDEO = "replay.mp4"
-FILM = "redacted.mp4"
+__all__ = ["replay"]
 
 
 def replay(
@@ -50,8 +45,8 @@ def replay(
     progress: Callable[[int], None] | None = None,
     stop: Stop | None = None,
 ) -> Replay:
-    """Tries the call on every frame of `clip` and writes the annotated video, the redacted film, the record of the run
-    and the report into the folder `out`.
+    """Tries the call on every frame of `clip` and writes the annotated video and the redacted film into the folder
+    `out`. `guard.report.write_report` puts the record of the run and the report beside them.
 
     Args:
         clip: an open clip; it is closed afterwards.
@@ -65,8 +60,7 @@ def replay(
     A clip that breaks off, a matcher that fails, a full disk or a stop ends the run early; what was decided
     until then is kept, the files are complete, and `Replay.broke_off` says why. Raises `SourceError` where
     there is no frame at all, `ConfigError` for a call that cannot be made and for a detector that cannot be
-    had. The report says nothing of the ledger's seal, which is made when the guard is closed: see
-    `guard.report.sealed`.
+    had.
     """
     run = _Run(clip, guard, source, action, service, matcher, out, stop or Stop())
     with closing(clip):
@@ -126,15 +120,13 @@ class _Run:
         self._far = _FarEnd(matcher, action)
         self._reached_before = matcher.reached
         self._search = source.protect(self._far.search, action=action, service=service)
-        self._canvas: Canvas | None = None
-        self._video: VideoWriter | None = VideoWriter(out / VIDEO, clip)
-        self._film: FilmWriter | None = FilmWriter(out / FILM, clip)
+        self._footage = Footage(clip, out)
 
     # ---- the frames
 
     def all_frames(self, progress: Callable[[int], None] | None) -> None:
         """Reads the clip to its end, or to whatever ends it."""
-        frames = self.clip.frames(self._video.listen if self._video is not None else None)
+        frames = self.clip.frames(self._footage.listen)
         begin(self.clip, self.source)
         self.began = datetime.now(UTC)
         try:
@@ -151,14 +143,14 @@ class _Run:
                     return
         except SourceError as error:
             if not self.frames:
-                self._drop_videos()
+                self._footage.abandon()
                 raise
             self.broke_off = str(error)
             return
         except KeyboardInterrupt:
             self.stop.asked = True
         except BaseException:
-            self._drop_videos()
+            self._footage.abandon()
             raise
         if not self.clip.live:
             self.broke_off = "interrupted"
@@ -187,8 +179,7 @@ class _Run:
         self.timeline.add(frame.seconds, decision, None if faces is None else len(faces))
         self.timeline.contradicted(frame.seconds, self.source.context.contradictions)
         self.timeline.fault(frame.seconds, seen.fault)
-        self._show(frame, decision, faces, matches)
-        self._keep(frame, faces)
+        self._footage.add(frame, scene_of(decision, self.calls, faces, matches))
 
     def _count(self, frame: Frame, decision: Decision | None, faces: Faces | None, matches: list[Match]) -> None:
         self.frames += 1
@@ -204,58 +195,23 @@ class _Run:
             self.calls.matched += 1
             self.people.update({match.name for match in matches})
 
-    def _show(self, frame: Frame, decision: Decision | None, faces: Faces | None, matches: list[Match]) -> None:
-        if self._video is None:
-            return
-        if self._canvas is None:
-            self._canvas = Canvas(frame.image.shape[1], frame.image.shape[0])
-        try:
-            self._video.add(frame, self._canvas.draw(frame.image, self._scene(decision, faces, matches)))
-        except SourceError as error:
-            # The video is a by-product: losing it must not lose the decisions.
-            self.notes.append(str(error))
-            self._drop_video()
-
-    def _keep(self, frame: Frame, faces: Faces | None) -> None:
-        if self._film is None:
-            return
-        try:
-            self._film.add(frame, faces)
-        except SourceError as error:
-            self.notes.append(str(error))
-            self._drop_film()
-
-    def _scene(self, decision: Decision | None, faces: Faces | None, matches: list[Match]) -> Scene:
-        call = f"{self.calls.action or 'unnamed call'} at {self.calls.service}"
-        if decision is None or decision.fault is not None:
-            fault = "the guard could not judge" if decision is None else str(decision.fault)
-            return Scene("fault", call, fault, faces, shadow=decision is not None and not decision.enforced)
-        if decision.verdict is Verdict.ALLOW:
-            return Scene("allow", call, "no rule forbids this call", faces, matches, shadow=not decision.enforced)
-        rules = list(dict.fromkeys(reason.rule for reason in decision.reasons))
-        more = f" +{len(rules) - 1}" if len(rules) > 1 else ""
-        title = f"{decision.reasons[0].title} ({decision.reasons[0].cite})" if decision.reasons else call
-        rule = f"{rules[0] if rules else call}{more}"
-        return Scene(decision.verdict.value, rule, title, faces, shadow=not decision.enforced)
-
     # ---- the end
 
     def finish(self) -> Replay:
-        """Writes what is to be written and says what it was."""
+        """Finishes what is written and says what it was."""
         self.ended = datetime.now(UTC)
         try:
             self.guard.ledger.flush()
         except LedgerError as error:
             self.broke_off = self.broke_off or str(error)
-        video, film = self._close_video(), self._close_film()
+        video, film = self._footage.close()
+        self.notes += self._footage.notes
         dropped = getattr(self.clip, "dropped", 0)
         if dropped:
             self.notes.append(f"{dropped} frames were skipped to keep up with the camera")
-        self.notes += [*self.matcher.warnings]
+        self.notes += self.matcher.warnings
         self.calls.reached_service = self.matcher.reached - self._reached_before
-        result = self._result(video, film)
-        write_report(result)
-        return result
+        return self._result(video, film)
 
     def _result(self, video: Path | None, film: Film | None) -> Replay:
         ledger = getattr(self.guard.ledger, "path", None)
@@ -289,42 +245,6 @@ class _Run:
             more_events=self.timeline.more_events,
             film=film,
         )
-
-    def _close_video(self) -> Path | None:
-        if self._video is None:
-            return None
-        try:
-            path = self._video.close()
-        except SourceError as error:
-            self.notes.append(str(error))
-            self._drop_video()
-            return None
-        self.notes += self._video.notes
-        return path
-
-    def _close_film(self) -> Film | None:
-        if self._film is None:
-            return None
-        try:
-            return self._film.close()
-        except SourceError as error:
-            self.notes.append(str(error))
-            self._drop_film()
-            return None
-
-    def _drop_videos(self) -> None:
-        self._drop_video()
-        self._drop_film()
-
-    def _drop_film(self) -> None:
-        if self._film is not None:
-            self._film.abandon()
-            self._film = None
-
-    def _drop_video(self) -> None:
-        if self._video is not None:
-            self._video.abandon()
-            self._video = None
 
 
 def _faces_of(seen: Any) -> Faces | None:

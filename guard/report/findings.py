@@ -40,22 +40,12 @@ def lifted(record: Record) -> str:
 
 def failures(record: Record) -> str:
     """Why the guard could not judge."""
-    if not record.faults:
-        return ""
-    rows = [(escape(text), f"{count:,}") for text, count in record.faults.items()]
-    return section(
-        "faults", "Where the guard itself failed", table("Faults by frequency", ("what", "calls"), rows, numbers=1)
-    )
+    return _counted("faults", "Where the guard itself failed", "Faults by frequency", ("what", "calls"), record.faults)
 
 
 def people(record: Record) -> str:
     """Whom the matcher recognised."""
-    if not record.people:
-        return ""
-    rows = [(escape(name), f"{count:,}") for name, count in record.people.items()]
-    return section(
-        "people", "Recognised", table("People of the gallery", ("person of the gallery", "frames"), rows, numbers=1)
-    )
+    return _counted("people", "Recognised", "People of the gallery", ("person of the gallery", "frames"), record.people)
 
 
 def seen(record: Record) -> str:
@@ -114,6 +104,12 @@ def files(record: Record) -> str:
         table("Files of this run", ("file", "content"), rows),
         f"<ul>{notes}</ul>" if notes else "",
     ) + section("policy", "Policy", packs, digest)
+
+
+def _counted(id: str, title: str, caption: str, head: tuple[str, str], counts: Mapping[str, int]) -> str:
+    """A section with one table of texts and how often each was met; empty where there are none."""
+    rows = [(escape(text), f"{count:,}") for text, count in counts.items()]
+    return section(id, title, table(caption, head, rows, numbers=1)) if rows else ""
 
 
 def _rule(number: int, reason: Reason, count: int) -> str:

@@ -12,9 +12,9 @@ __all__ = ["alert", "clock", "day", "microseconds", "plural", "section", "table"
 def section(id: str, title: str, *parts: str) -> str:
     """A part of the page under a heading that can be linked to; empty where there is nothing in it."""
     body = "\n".join(part for part in parts if part)
-    return f'<section id="{id}" aria-labelledby="{id}-title">\n<h2 id="{id}-title">{title}</h2>\n{body}\n</section>' * (
-        body != ""
-    )
+    if not body:
+        return ""
+    return f'<section id="{id}" aria-labelledby="{id}-title">\n<h2 id="{id}-title">{title}</h2>\n{body}\n</section>'
 
 
 def alert(kind: str, title: str, text: str) -> str:
@@ -75,18 +75,18 @@ def clock(seconds: float) -> str:
 
 
 def day(instant: str | datetime) -> str:
-    """``2026-11-27``."""
+    """``2026-11-27``, as HTML: a record read from a file may hold any text in the place of an instant."""
     text = instant if isinstance(instant, str) else instant.isoformat()
-    return text[:10]
+    return escape(text[:10])
 
 
 def microseconds(us: float | None) -> str:
-    """A duration with the unit that suits it; a dash where nothing was measured."""
+    """A duration with the unit that suits it, on one line with it; a dash where nothing was measured."""
     if us is None:
         return "-"
     if us >= 1e6:
-        return f"{us / 1e6:,.3g} s"
-    return f"{us / 1000:,.3g} ms" if us >= 1000 else f"{us:,.3g} us"
+        return f"{us / 1e6:,.3g}\N{NO-BREAK SPACE}s"
+    return f"{us / 1000:,.3g}\N{NO-BREAK SPACE}ms" if us >= 1000 else f"{us:,.3g}\N{NO-BREAK SPACE}µs"
 
 
 def _number(is_number: bool) -> str:

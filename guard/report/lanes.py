@@ -24,8 +24,9 @@ _TOP: Final = {"allow": 70, "redact": 35, "deny": 0, "fault": 0}
 def lanes(record: Record, rows: Sequence[Stretch]) -> str:
     """Three lanes under a slider, the time below them, and what is at the place of the slider in words."""
     seconds = max(record.seconds, 0.001)
+    most = _most_faces(record)
     pictures = (
-        ("Faces", _svg(_faces(record, seconds), _faces_in_words(record))),
+        (f"Faces<br>0 to {most}" if most else "Faces", _svg(_faces(record, seconds, most), _faces_in_words(record))),
         ("Calls", _svg(_calls(rows, seconds), _calls_in_words(record))),
         ("Events", _svg(_events(record, seconds), _events_in_words(record))),
     )
@@ -48,9 +49,12 @@ def _svg(shapes: Iterator[str], words: str) -> str:
     )
 
 
-def _faces(record: Record, seconds: float) -> Iterator[str]:
-    """A bar for each run of steps with the same number of faces; its height is that number."""
-    most = max((step.faces or 0 for step in record.steps), default=0)
+def _most_faces(record: Record) -> int:
+    return max((step.faces or 0 for step in record.steps), default=0)
+
+
+def _faces(record: Record, seconds: float, most: int) -> Iterator[str]:
+    """A bar for each run of steps with the same number of faces; its height is that number, of `most`."""
     begins = [0]
     begins += [at for at, (one, two) in enumerate(pairwise(record.steps), start=1) if one.faces != two.faces]
     for first, last in pairwise([*begins, len(record.steps)]):
@@ -89,9 +93,8 @@ def _rect(kind: str, begin_s: float, end_s: float, seconds: float, top: int, mor
 
 
 def _faces_in_words(record: Record) -> str:
-    most = max((step.faces or 0 for step in record.steps), default=0)
     seen = f"{plural(record.frames_with_faces, 'frame')} of {record.frames:,} with faces"
-    return f"Faces over time: {seen}, at most {most} in one frame"
+    return f"Faces over time: {seen}, at most {_most_faces(record)} in one frame"
 
 
 def _calls_in_words(record: Record) -> str:

@@ -39,6 +39,7 @@ def player(record: Record, film: bytes | None) -> str:
         lanes(record, rows),
         _filters(record, rows),
         _stretches(rows, numbers),
+        _remembered(record),
         _events(record),
         _data(record, rows),
     )
@@ -102,10 +103,20 @@ def _stretches(rows: Sequence[Stretch], numbers: Mapping[str, int]) -> str:
         ],
         attributes=[f'data-outcome="{row.outcome}" data-rules="{_numbers(row, numbers)}"' for row in shown],
     )
-    note = f"<p>{plural(left, 'later stretch', 'later stretches')} not listed; the timeline shows them.</p>" * (
-        left > 0
+    made = f'<div id="stretches" class="long" tabindex="0" role="region" aria-label="{title}">{made}</div>'
+    if left:
+        made += f"<p>{plural(left, 'later stretch', 'later stretches')} not listed; the timeline shows them.</p>"
+    return made
+
+
+def _remembered(record: Record) -> str:
+    """Why calls were redacted where the table says that no face was detected."""
+    if not any(step.faces == 0 and step.outcomes.get("redact") for step in record.steps):
+        return ""
+    return (
+        '<p class="soft">A face that was detected a moment ago counts, too: a call can be redacted in a frame in which '
+        "none was detected.</p>"
     )
-    return f'<div id="stretches" class="long" tabindex="0" role="region" aria-label="{title}">{made}</div>{note}'
 
 
 def _events(record: Record) -> str:

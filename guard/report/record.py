@@ -6,6 +6,8 @@ The film stands beside it as a file of its own. No picture, vector or path of a 
 from __future__ import annotations
 
 import os
+from dataclasses import replace as changed
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -14,6 +16,7 @@ import msgspec
 
 from guard.context.finding import Finding, in_words, several_in_words
 from guard.errors import SourceError
+from guard.replay.clip import is_camera
 from guard.replay.film import Film
 from guard.replay.result import Calls, Replay, Ruled
 from guard.replay.timeline import Event, Step
@@ -88,25 +91,28 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 def record_of(result: Replay, sealed: Sealed | None = None) -> Record:
     """The record of a result."""
-    same = ("clip", "source", "matcher", "frames", "frames_with_faces", "seconds", "policy_digest", "judged_at",
-            "broke_off", "more_events", "film")  # fmt: skip
+    same = ("source", "matcher", "frames", "frames_with_faces", "seconds", "policy_digest", "judged_at", "more_events",
+            "film")  # fmt: skip
     outputs = result.outputs
+    told = partial(_without, _folders(result))
     return Record(
         version="guard.replay-record/1",
         **{name: getattr(result, name) for name in same},
+        clip=told(result.clip),
+        broke_off=None if result.broke_off is None else told(result.broke_off),
         calls=tuple(result.calls),
         reasons=tuple(result.reasons),
         latency_us={name: dict(values) for name, values in result.latency_us.items()},
         spread_us={name: tuple(bins) for name, bins in result.spread_us.items()},
         facts=dict(result.facts),
         seen=tuple(map(_seen, result.seen)),
-        faults=dict(result.faults),
+        faults={told(fault): count for fault, count in result.faults.items()},
         packs=tuple(result.packs),
         lifted_by=_lifted(result.lifted_by),
         people=dict(result.people),
-        notes=tuple(result.notes),
+        notes=tuple(map(told, result.notes)),
         steps=tuple(result.steps),
-        events=tuple(result.events),
+        events=tuple(changed(event, what=told(event.what)) for event in result.events),
         video=None if outputs.video is None else outputs.video.name,
         ledger=None if outputs.ledger is None else outputs.ledger.name,
         sealed=sealed,
@@ -163,6 +169,22 @@ def replace(path: Path, data: bytes, *, what: str) -> None:
     except OSError as error:
         part.unlink(missing_ok=True)
         raise SourceError(f"{what} cannot be written: {error.strerror}", where=str(path)) from None
+
+
+def _folders(result: Replay) -> tuple[str, ...]:
+    """The folders of this machine that the run's texts may name: the clip's, where it was given in full, and those of
+    the outputs."""
+    paths = [path for path in (result.outputs.report, result.outputs.video, result.outputs.ledger) if path is not None]
+    if not is_camera(result.clip):
+        paths.append(Path(result.clip))
+    parents = {path.parent for path in paths if path.is_absolute()}
+    return tuple(sorted((f"{parent}{os.sep}" for parent in parents if parent != parent.parent), key=len, reverse=True))
+
+
+def _without(folders: Sequence[str], text: str) -> str:
+    for folder in folders:
+        text = text.replace(folder, "")
+    return text
 
 
 def _seen(finding: Finding) -> Seen:

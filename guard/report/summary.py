@@ -17,7 +17,7 @@ def summary(record: Record) -> str:
     """The heading and the run in a few sentences."""
     date = f"judged as of {day(record.judged_at)}" if record.judged_at else "judged without a clock that is believed"
     lines = [
-        f"<h1>{escape(record.clip)}</h1>",
+        f"<h1>{escape(record.clip).replace('/', '/<wbr>')}</h1>",
         f'<p class="soft">Replayed as source {code(record.source)}, {date}. {plural(record.frames, "frame")}, '
         f"{record.seconds:.2f} s, faces seen in {record.frames_with_faces:,} of them.</p>",
         *(f'<p class="lead">{" ".join(_sentences(calls, record))}</p>' for calls in record.calls),

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from guard.facts import Faces
+from guard.vision.operating_point import FACE_SCORE, MIN_FACE_PX
 
 if TYPE_CHECKING:
     from guard.vision import Detector
@@ -40,7 +41,7 @@ class Memory:
         """Keeps the faces of a picture."""
         self._kept.append((_mark(picture), faces if len(faces) else _NOBODY))
 
-    def detect(self, image: Any, *, min_face_px: float = 32, face_score: float = 0.5) -> Faces:
+    def detect(self, image: Any, *, min_face_px: float = MIN_FACE_PX, face_score: float = FACE_SCORE) -> Faces:
         """As `Detector.detect`."""
         if self._kept and (min_face_px, face_score) == self._asked:
             mark, faces = self._kept[0]

@@ -17,9 +17,10 @@ from typing import cast
 
 from guard._imports import native
 from guard.config import load_config
-from guard.context.seal import sidecar_of
+from guard.context.seal import sidecars_of
 from guard.errors import ConfigError, GuardError, LedgerError, SourceError
 from guard.guard import assemble, engine_of, open_ledger
+from guard.keys import bytes_of
 from guard.ledger.keys import ENVIRONMENT
 from guard.ledger.proving import newest_checkpoint
 from guard.ledger.schema import connect
@@ -205,13 +206,14 @@ def content_of(path: Path, stop: Stop, progress: Callable[[float], None] | None 
 
 
 def _seal_of(path: Path) -> str:
-    """SHA-256 of a clip's sidecar. One that cannot be read binds too: the clip's facts are unknown then."""
+    """SHA-256 of a clip's sidecars. One that cannot be read binds too: the clip's facts are unknown then."""
+    digest, sidecars = hashlib.sha256(), sidecars_of(path)
     try:
-        return hashlib.sha256(sidecar_of(path).read_bytes()).hexdigest()
-    except FileNotFoundError:
-        return "unsealed"
+        for each in sidecars:
+            digest.update(bytes_of(each))
     except OSError as error:
         return f"unreadable: {error.errno}"
+    return digest.hexdigest() if sidecars else "unsealed"
 
 
 def _share(progress: Callable[[float], None] | None, first: float, last: float) -> Callable[[float], None] | None:

@@ -14,15 +14,13 @@ from guard.errors import ConfigError, GuardError, GuardFault
 from guard.facts.faces import Faces
 from guard.vision.decoding import Floats, Found, decode
 from guard.vision.network import lane, session
+from guard.vision.operating_point import FACE_SCORE, MIN_FACE_PX
 from guard.vision.picture import Picture, as_bgr
 
 if TYPE_CHECKING:
     import onnxruntime as ort
 
 __all__ = ["Detector", "bare"]
-
-MIN_FACE_PX = 32
-FACE_SCORE = 0.5
 
 
 class Detector:

@@ -2,10 +2,11 @@
 
 Before a fixed camera people and traffic come and go, but corners of the place behind them rest, in nearly every
 comparison of two thumbnails; before a moving one none do, save what travels with it and what lies straight ahead. So
-the share of corners that rest, over 3 s, tells the two apart. A crowd that hides everything leaves none either: such a
-picture is only called motion where the corners agree on one, and not before a camera of which it is known how its
-place looks while something of that place is still where it was. Where there is too little to see (the dark, a bare
-wall), the witness cannot tell, and says so.
+the share of corners that rest, over 3 s, tells the two apart. A crowd that hides most of the place leaves few, too:
+such a picture is only called motion where one camera could have seen it. Then the corners agree on one motion, most
+parts of the picture look as that motion would have it and not as they did, and few corners go against the rest. Before
+a camera of which it is known how its place looks, it is not called motion while some of that place is where it was.
+Where there is too little to see (the dark, a bare wall), the witness cannot tell, and says so.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from statistics import fmean
 from typing import Literal
 
 from guard.vision.motion_pairs import FEWEST, Pair, compared
+from guard.vision.motion_place import Place
 from guard.vision.thumbnail import Thumbnail
 
 __all__ = ["Motion", "MotionWitness"]
@@ -29,10 +31,13 @@ LONGEST_GAP_S = 2.0
 """Thumbnails further apart than this are not compared."""
 ESTABLISHED_S = 10.0
 """A camera that stood still for so long is believed to have stood: something may hide its whole view for a while."""
-OUTLIVES_S = 20.0
-"""How long motion must last to overrule that. A bus that fills the picture has passed by then."""
+OUTLIVES_S = 30.0
+"""How long motion must last to overrule that. A bus that fills the picture has passed by then, and a crowd has shown
+something of the place behind it."""
 GLIMPSED_S = 4.0
 """How long it must last after the camera stood still at all."""
+DOUBTED_S = 10.0
+"""The same, where a crowd could look like it."""
 PRESET_S = 30.0
 """How long a camera that can pan, tilt and zoom may move at a time."""
 
@@ -41,8 +46,7 @@ _LEAST_TOLD = WINDOW // 2
 _RESTLESS, _LITTLE_AT_REST, _MUCH_AT_REST = 0.13, 0.22, 0.25
 _COHERENT, _MORE_COHERENT = 0.3, 0.42
 _SHAKEN_PX, _MOVED_PX = 0.4, 1.0
-_IN_PLACE = 0.1
-_FADES = 0.995
+_CLEAR, _DOUBTFUL, _MOST_AGAINST = 0.4, 0.85, 2 / 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,8 @@ class Motion:
         coherent: share of them that move as one, 0 to 1; mean.
         moved_px: how far the picture's corners go under that motion from one sample to the next, in pixels of a picture
             160 wide; in three quarters of the comparisons at least so far.
+        against: share of the parts of the picture that look as they did, and not as that motion would have it.
+        crossing: share of the corners that go to a side against the rest.
         followed: how many corners were; mean.
         seconds: how much of the feed was weighed.
     """
@@ -63,6 +69,8 @@ class Motion:
     resting: float = 0.0
     coherent: float = 0.0
     moved_px: float = 0.0
+    against: float = 0.0
+    crossing: float = 0.0
     followed: float = 0.0
     seconds: float = 0.0
 
@@ -99,7 +107,7 @@ class MotionWitness:
         self._last: Thumbnail | None = None
         self._window: deque[Pair] = deque(maxlen=WINDOW)
         self._times: deque[float] = deque(maxlen=WINDOW + 1)
-        self._place = _Place()
+        self._place = Place()
         self._still_s = 0.0
         self._moving_s = 0.0
         self.motion = Motion("cannot-tell")
@@ -137,33 +145,17 @@ class MotionWitness:
             self._moving_s = max(0.0, self._moving_s - gap_s)
             return replace(now, state="cannot-tell")
         self._moving_s = self._moving_s + gap_s if self._moving_s else now.seconds
-        return now if self._moving_s >= self._needed_s() else replace(now, state="cannot-tell")
+        return now if self._moving_s >= self._needed_s(now) else replace(now, state="cannot-tell")
 
-    def _needed_s(self) -> float:
-        """How long motion must last now to be believed."""
+    def _needed_s(self, now: Motion) -> float:
+        """How long motion such as this must last to be believed."""
         if self._presets:
             return PRESET_S
         if self._still_s >= ESTABLISHED_S:
             return OUTLIVES_S
-        return GLIMPSED_S if self._still_s else 0.0
-
-
-class _Place:
-    """How the place before a camera that stands still looks: the calmest picture of the last minute or so."""
-
-    def __init__(self) -> None:
-        self._looks: Thumbnail | None = None
-        self._calm = 0.0
-
-    def remember(self, thumbnail: Thumbnail, resting: float) -> None:
-        """Takes a picture of it, of which the share `resting` was at rest."""
-        self._calm *= _FADES
-        if resting >= self._calm:
-            self._looks, self._calm = thumbnail, resting
-
-    def is_in(self, thumbnail: Thumbnail) -> bool:
-        """Whether what is found again of the place is where it was."""
-        return self._looks is not None and compared(self._looks, thumbnail).resting >= _IN_PLACE
+        if not self._still_s:
+            return 0.0
+        return GLIMPSED_S if _doubt(now) < _CLEAR else DOUBTED_S
 
 
 def _weigh(pairs: Sequence[Pair], seconds: float) -> Motion:
@@ -174,6 +166,8 @@ def _weigh(pairs: Sequence[Pair], seconds: float) -> Motion:
         "cannot-tell",
         resting=fmean(pair.resting for pair in told),
         coherent=fmean(pair.coherent for pair in told),
+        against=sum(pair.stayed for pair in told) / max(1, sum(pair.stayed + pair.went for pair in told)),
+        crossing=sum(pair.crossing for pair in told) / max(1, sum(pair.sideways for pair in told)),
         moved_px=sorted(pair.moved_px for pair in told)[len(told) // 4],
         followed=fmean(pair.followed for pair in told),
         seconds=seconds,
@@ -182,6 +176,17 @@ def _weigh(pairs: Sequence[Pair], seconds: float) -> Motion:
 
 
 def _state(found: Motion) -> State:
+    state = _by_corners(found)
+    doubtful = found.against >= _MOST_AGAINST or _doubt(found) >= _DOUBTFUL
+    return "cannot-tell" if state == "moving" and doubtful else state
+
+
+def _doubt(found: Motion) -> float:
+    """How much speaks for a crowd, and against one camera that moves."""
+    return found.against + 2 * found.crossing + 2 * found.resting
+
+
+def _by_corners(found: Motion) -> State:
     if found.resting < _RESTLESS:
         return "moving" if found.coherent >= _COHERENT else "cannot-tell"
     if found.resting < _LITTLE_AT_REST and found.moved_px >= _MOVED_PX and found.coherent >= _MORE_COHERENT:

@@ -3,7 +3,8 @@
 Corners are followed from one thumbnail to the next and back again (Lucas and Kanade's method, pyramids after Bouguet).
 One that does not come back to where it began was lost (Kalal and others, 2010), and so was one that does not look as
 before: in the dark every corner is noise, and noise never does. Of those that were followed, how many *rest*, and how
-far does the one motion go that most of them share?
+far does the one motion go that most of them share? What speaks against that motion is counted, too: parts of the
+picture that look as they did before and not as it would have them, and corners that go where no camera sees them go.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ with native("cv2"):
 
 from guard.vision.thumbnail import HEIGHT, WIDTH, Thumbnail
 
-__all__ = ["FEWEST", "Pair", "compared"]
+__all__ = ["FEWEST", "TILES", "Pair", "compared", "in_view"]
 
 Points = npt.NDArray[np.float32]
 
@@ -43,6 +44,12 @@ _FOLLOW: Final[dict[str, Any]] = {
 }
 _EDGES = np.array([[0, 0], [WIDTH, 0], [0, HEIGHT], [WIDTH, HEIGHT]], np.float32)
 
+TILES = (16, 7)
+"""Of the picture in view, across and down."""
+_MUCH_RESTS = 0.3
+_CLEARLY = 1.3
+_ASIDE_PX = 2 * REST_PX
+
 _BURNT_IN = 10
 # Clocks are burnt into the top and the bottom of a picture, a bonnet fills the bottom: these travel with the camera.
 _IN_VIEW = np.zeros((HEIGHT, WIDTH), np.uint8)
@@ -58,12 +65,24 @@ class Pair:
         resting: share of them that went less than `REST_PX`; 0 where fewer than `FEWEST` were followed.
         coherent: share of them whose motion fits one motion of the whole picture (shift, turn, zoom).
         moved_px: how far the picture's corners go under it, root mean square, in thumbnail pixels.
+        stayed, went: how many of `TILES` look more as they did, and how many as that motion would have it.
+        sideways, crossing: how many corners go to the left or to the right, and how many of them against the rest.
+            These four are 0 where so much rests that nobody would call it motion.
     """
 
     followed: int
     resting: float = 0.0
     coherent: float = 0.0
     moved_px: float = 0.0
+    stayed: int = 0
+    went: int = 0
+    sideways: int = 0
+    crossing: int = 0
+
+
+def in_view(thumbnail: Thumbnail) -> Thumbnail:
+    """What of it shows what is before the camera."""
+    return thumbnail[_BURNT_IN:-_BURNT_IN]
 
 
 def compared(before: Thumbnail, after: Thumbnail) -> Pair:
@@ -77,7 +96,39 @@ def compared(before: Thumbnail, after: Thumbnail) -> Pair:
         return Pair(len(began), resting)
     model = np.asarray(found)
     shift = _EDGES @ (model[:, :2].T - np.eye(2)) + model[:, 2]
-    return Pair(len(began), resting, float(fits.mean()), float(np.sqrt(np.square(shift).sum(1).mean())))
+    moved_px = float(np.sqrt(np.square(shift).sum(1).mean()))
+    against = (*_tiles(before, after, model), *_crossing(began, went)) if resting < _MUCH_RESTS else ()
+    return Pair(len(began), resting, float(fits.mean()), moved_px, *against)
+
+
+def _crossing(began: Points, went: Points) -> tuple[int, int]:
+    """How many corners go to the left or to the right, and how many of them no camera would see go there.
+
+    One that turns or goes aside sees them all go one way; one that goes ahead sees those left of some place go left,
+    and those right of it right. People go both ways anywhere.
+    """
+    aside = went[:, 0] - began[:, 0]
+    moves = np.abs(aside) > _ASIDE_PX
+    right = aside[moves][np.argsort(began[moves, 0])] > 0
+    lefts = int(np.count_nonzero(~right))
+    best = int(np.cumsum(np.where(right, 1, -1)).min(initial=0))
+    return len(right), lefts + best
+
+
+def _tiles(before: Thumbnail, after: Thumbnail, model: npt.NDArray[Any]) -> tuple[int, int]:
+    """How many tiles look more as they did, and how many as the motion would have it."""
+    moved = cv2.warpAffine(before, model, (WIDTH, HEIGHT), borderMode=cv2.BORDER_REPLICATE)
+    as_was, as_moved = _differ(before, after), _differ(moved, after)
+    return (
+        int(np.count_nonzero(as_moved > _CLEARLY * as_was + 1.0)),
+        int(np.count_nonzero(as_was > _CLEARLY * as_moved + 1.0)),
+    )
+
+
+def _differ(one: Any, other: Thumbnail) -> npt.NDArray[np.float32]:
+    """By how many grey levels they differ in the mean, per tile."""
+    apart = in_view(np.asarray(cv2.absdiff(one, other), np.uint8)).astype(np.float32)
+    return np.asarray(cv2.resize(apart, TILES, interpolation=cv2.INTER_AREA))
 
 
 def _followed(before: Thumbnail, after: Thumbnail) -> tuple[Points, Points]:

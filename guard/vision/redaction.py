@@ -45,19 +45,17 @@ def redact(image: Any, faces: Faces, *, style: Style = "solid", margin: float = 
         image: uint8 H x W, or H x W x 1, 3 or 4; any strides, may be read-only.
         faces: boxes in pixels of this picture; overlapping ones are hidden all.
         style: ``solid`` (black, cannot be undone), ``pixelate`` or ``blur``.
-        margin: how far a region reaches beyond its box on each side, as a part of the box's width or
-        height: hair,
-            ears and chin identify too.
+        margin: how far a region reaches beyond its box on each side, as a part of the box's width or height: hair, ears
+            and chin identify too.
 
     Returns:
-        A new C-contiguous array of the same shape. Of four channels the last is taken for alpha and made
-        opaque in the regions: an outline in it would show the face.
+        A new C-contiguous array of the same shape. Of four channels the last is taken for alpha and made opaque in the
+        regions: an outline in it would show the face.
 
     Raises:
         SourceError: `image` is not a picture.
         ConfigError: `style` or `margin` is out of range.
-        GuardFault: a box cannot be placed in this picture (not finite, inside out, or outside of it), so
-        that what it
+        GuardFault: a box cannot be placed in this picture (not finite, inside out, or outside of it), so that what it
             stands for would stay visible.
     """
     if style not in STYLES:

@@ -60,7 +60,8 @@ class Rules:
         # Cookies know no ports: two pages on one machine must not take each other's.
         self.cookie = f"guard_watch_{port}"
         self._port = port
-        self._names = frozenset(_LOOPBACK if is_loopback(host) else (*_LOOPBACK, host, *_own_names()))
+        own = () if is_loopback(host) else _own_names()
+        self._names = frozenset((*_LOOPBACK, f"[{host}]" if ":" in host else host.lower(), *own))
         self._any_address = not is_loopback(host)
 
     def answers_to(self, host: str) -> bool:

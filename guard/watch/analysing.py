@@ -85,17 +85,24 @@ class Analyst:
     def _look(self, seen: Seen) -> tuple[bytes | None, str | None]:
         """The small picture with the faces covered, or why there is none; neither where none is due."""
         viewed = self._board.is_viewed
-        if not viewed and seen.known is None:
-            return None, None
-        try:
-            hidden = self._covering.remember(seen.image, seen.faces)
-            now_s = time.monotonic()
-            if not viewed or now_s < self._picture_due_s:
+        if not viewed:
+            self._covering.drop()
+            if seen.known is None:
                 return None, None
-            self._picture_due_s = now_s + PICTURE_S
-            return self._covering.picture(seen.image, hidden), None
+        now_s = time.monotonic()
+        due = viewed and now_s >= self._picture_due_s
+        waited = self._covering.waits
+        try:
+            # What the change-gated detector says is up to a few seconds old: what leaves is looked at as it is.
+            picture = self._covering.take(seen.image, seen.look() if due else seen.faces, wanted=due)
         except GuardError as error:
-            return None, seen.fault or error.what
+            why_none = seen.fault or error.what
         except Exception as error:
             log.exception("source %s: no picture could be made", self._id)
-            return None, f"the picture could not be made: {type(error).__name__}"
+            why_none = f"the picture could not be made: {type(error).__name__}"
+        else:
+            if due and (picture is not None or not waited):
+                self._picture_due_s = now_s + PICTURE_S
+            return picture, None
+        self._covering.drop()
+        return None, why_none

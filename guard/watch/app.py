@@ -29,6 +29,9 @@ MOST_STREAMS = 16
 
 EVERY_S = 0.25
 _QUIET_S = 10.0
+_DIGITS = 18
+"""No version of the board has more."""
+
 _KINDS = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 
 
@@ -93,7 +96,7 @@ class _Pages:
         if self._board.viewers >= MOST_STREAMS:
             return PlainTextResponse(f"guard watch: {MOST_STREAMS} browsers look on already\n", 503)
         boot, _, version = request.headers.get("last-event-id", "").partition("-")
-        known = int(version) if boot == self._boot and version.isdecimal() else 0
+        known = int(version) if boot == self._boot and version.isdecimal() and len(version) <= _DIGITS else 0
         return StreamingResponse(self._changes(known), media_type="text/event-stream")
 
     async def _changes(self, version: int) -> AsyncIterator[bytes]:
@@ -103,6 +106,8 @@ class _Pages:
         then.
         """
         quiet_s = 0.0
+        if self._board.viewers >= MOST_STREAMS:  # several that came at once were all let through
+            return
         with self._board.viewer():
             while not self._board.closed:
                 found = self._board.since(version)

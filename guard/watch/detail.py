@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from guard.context.finding import in_words, several_in_words
 from guard.facts import format_instant
 from guard.replay.checking import found_so_far
-from guard.watch.runs import outcome
+from guard.replay.timeline import outcome_of
 
 if TYPE_CHECKING:
     from guard.context import Finding
@@ -38,7 +38,7 @@ def _call(run: Run) -> dict[str, Any]:
         "action": decision.action,
         "service": run.service,
         "judged_as": decision.service,
-        "outcome": outcome(decision),
+        "outcome": outcome_of(decision),
         "enforced": decision.enforced,
         "since": format_instant(run.first),
         "count": run.count,

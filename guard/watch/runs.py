@@ -7,13 +7,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from guard.facts import format_instant
+from guard.replay.timeline import outcome_of
 
 if TYPE_CHECKING:
     from guard.facts import Decision
 
-__all__ = ["FAULT", "Attempt", "Run", "outcome"]
-
-FAULT = "fault"
+__all__ = ["Attempt", "Run"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +21,6 @@ class Attempt:
 
     action: str
     service: str
-
-
-def outcome(decision: Decision) -> str:
-    """``allow``, ``redact``, ``deny``, or ``fault`` where the guard itself could not judge."""
-    return FAULT if decision.fault is not None else decision.verdict.value
 
 
 class Run:
@@ -68,7 +62,7 @@ class Run:
         rules = list(dict.fromkeys(reason.rule for reason in self.decision.reasons))
         return {
             "run": self.number,
-            "outcome": outcome(self.decision),
+            "outcome": outcome_of(self.decision),
             "enforced": self.decision.enforced,
             "fault": self.decision.fault,
             "rules": rules,

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from guard.replay.timeline import Outcome, outcome_of
 from guard.watch.feeds import Standing
-from guard.watch.runs import FAULT, Run, outcome
+from guard.watch.runs import Run
 
 if TYPE_CHECKING:
     from guard.facts import Decision
@@ -24,7 +25,10 @@ _TIMED = 256
 """Frames over which the hook's time is told; the rate, too, where they are fewer than in ten seconds."""
 
 _RATED_S = 10.0
-_STRICTNESS = {"allow": 1, "redact": 2, "deny": 3, FAULT: 4}
+_LASTING_S = 3.0
+"""A picture that frames have come after for so long is no longer what the source shows."""
+
+_STRICTNESS: dict[Outcome, int] = {"allow": 1, "redact": 2, "deny": 3, "fault": 4}
 _LETTERS = {0: "-", 1: "a", 2: "r", 3: "d", 4: "f"}
 
 
@@ -66,6 +70,7 @@ class Tile:
         self.picture: bytes | None = None
         self.version = 0
         self._pictures = 0
+        self._pictured_s = float("-inf")
         self._why_none: str | None = None
         self._frames = 0
         self._faces: int | None = None
@@ -88,7 +93,10 @@ class Tile:
             self.picture = look.picture
             self._why_none = look.why_none
             self._pictures += look.picture is not None
-        strictest = max((_STRICTNESS[outcome(decision)] for decision in look.decisions), default=0)
+            self._pictured_s = now_s
+        elif now_s - self._pictured_s > _LASTING_S:
+            self.picture = None
+        strictest = max((_STRICTNESS[outcome_of(decision)] for decision in look.decisions), default=0)
         self._mark(int(now_s), strictest)
 
     def _mark(self, second: int, strictness: int) -> None:

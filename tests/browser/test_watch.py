@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from guard.testing import FakeDetector
-from guard.watch import feeds
+from guard.watch import app, feeds
 from guard.watch.runs import Attempt
 from tests.browser.conftest import serious
 from tests.conftest import OFFICE, POLICE
@@ -149,12 +149,148 @@ def test_where_the_detector_fails_no_picture_is_shown(page, make_guard, clip):
         page.locator(".banner.fault", has_text="bodycam").wait_for()
 
 
+def test_a_source_of_which_nothing_new_is_said_can_be_opened_again(page, make_guard, tmp_path, monkeypatch):
+    monkeypatch.setattr(feeds, "_FIRST_RETRY_S", 60.0)
+    dying = write_noise(tmp_path / "dying.mp4", frames=6)
+    with served(make_guard(packs=PACKS), {"bodycam": dying}) as live:
+        page.goto(live.url)
+        tile(page, "bodycam").locator("img").wait_for()
+        dying.unlink()
+        page.locator(".banner.stalled").wait_for()
+        for _ in range(2):
+            page.get_by_role("button", name="bodycam", exact=True).first.click()
+            page.locator("#detail").get_by_text("Forbidden by").wait_for()
+            page.get_by_role("button", name="Close").click()
+            page.locator("#detail").wait_for(state="hidden")
+
+
+def test_more_calls_take_neither_the_focus_nor_what_was_unfolded(page, make_guard, clip):
+    with served(make_guard(packs=PACKS), {"bodycam": clip}) as live:
+        page.goto(live.url + "&source=bodycam")
+        facts = page.locator("#detail summary", has_text="Facts of the file")
+        facts.wait_for()
+        facts.click()
+        before = page.locator("#detail .verdict .soft").first.inner_text()
+        node = facts.element_handle()
+        wait_for(lambda: page.locator("#detail .verdict .soft").first.inner_text() != before)
+        assert node.evaluate("summary => summary.isConnected && summary === document.activeElement")
+        assert page.get_by_text("us_police").is_visible()
+
+
+@pytest.mark.parametrize("name", ["constructor", "__proto__"])
+def test_an_address_that_names_no_source_opens_none(page, make_guard, clip, name):
+    with served(make_guard(packs=PACKS), {"bodycam": clip}) as live:
+        page.goto(live.url + f"&source={name}")
+        tile(page, "bodycam").locator(".badge.deny").wait_for()
+        assert page.locator("#detail").is_hidden()
+
+
+@pytest.mark.parametrize("name", ["constructor", "__proto__"])
+def test_a_source_may_be_called_like_what_objects_inherit(page, make_guard, clip, name):
+    with served(make_guard(POLICE.replace('"bodycam"', f'"{name}"'), packs=PACKS), {name: clip}) as live:
+        page.goto(live.url)
+        tile(page, name).locator(".badge.deny").wait_for()
+        assert page.locator("#summary").inner_text().startswith("1 source, ")
+        assert page.locator(".chip.deny b").inner_text() == "1"
+
+
+def test_what_was_decided_while_the_stream_was_held_is_not_lost(page, make_guard, clip):
+    """A run of which more calls came again and again takes no other run's place."""
+    run = "{run, source: 'held', outcome: 'deny', enforced: true, rules: ['R'], title: 't', cite: 'c', count: 1,"
+    run += " action: 'identify', service: 's', first: '2026-01-01T00:00:00Z', last: '2026-01-01T00:00:00Z'}"
+    with served(make_guard(packs=PACKS), {"bodycam": clip}) as live:
+        page.goto(live.url)
+        lines(page).first.wait_for()
+        page.get_by_role("button", name="Pause").click()
+        page.evaluate(
+            "import('/static/runs.js').then(({ takeRuns }) => { const run = 1e6; takeRuns(["
+            + run
+            + "]); for (let again = 0; again < 400; again += 1) { const run = 1e6 + 1; takeRuns(["
+            + run
+            + "]); } })"
+        )
+        page.get_by_role("button", name="Go on").click()
+        page.locator("#runs .source", has_text="held").nth(1).wait_for()
+
+
+def test_the_banner_of_a_fault_that_comes_and_goes_stands_still(page, make_guard, clip):
+    looks = 0
+
+    def look(picture):
+        nonlocal looks
+        looks += 1
+        if looks % 10 == 0:
+            raise RuntimeError("broken")
+        return []
+
+    with served(make_guard(packs=PACKS, detector=FakeDetector(look)), {"bodycam": clip}, [HINGES]) as live:
+        page.goto(live.url)
+        page.locator(".banner.fault", has_text="bodycam").wait_for()
+        node = page.locator(".banner.fault").element_handle()
+        seen = looks
+        wait_for(lambda: looks > seen + 30)
+        assert node.evaluate("banner => banner.isConnected")
+
+
+@pytest.mark.parametrize("mode", ["enforce", "shadow"])
+def test_a_tile_is_as_high_whatever_the_verdict_and_nothing_of_it_is_cut(page, make_guard, clip, mode):
+    boxes: list[list[int]] = []
+    text = f'[policy]\nmode = "{mode}"\n' + POLICE
+    g = make_guard(text, packs=PACKS, detector=FakeDetector(lambda _: boxes))
+    with served(g, {"bodycam": clip}, [HINGES]) as live:
+        page.goto(live.url)
+        tile(page, "bodycam").locator(".badge.allow").wait_for()
+        allowed = tile(page, "bodycam").bounding_box()["height"]
+        boxes.append([40, 30, 80, 80])
+        tile(page, "bodycam").locator(".badge.redact").wait_for()
+        if mode == "enforce":
+            assert tile(page, "bodycam").bounding_box()["height"] == allowed
+        for each in tile(page, "bodycam").locator(".calls li, .calls span").all():
+            assert each.evaluate("node => node.scrollWidth <= node.clientWidth + 1")
+
+
+def test_on_a_phone_the_head_of_the_page_keeps_its_height(page, make_guard, clip):
+    page.set_viewport_size({"width": 390, "height": 844})
+    with served(make_guard(packs=PACKS), {"bodycam": clip}) as live:
+        page.goto(live.url)
+        tile(page, "bodycam").wait_for()
+        texts = ("1 source, 4 frames analysed a second", "16 sources, 104 frames analysed a second")
+        heights = [
+            page.evaluate(
+                "text => { document.getElementById('summary').textContent = text;"
+                " return document.querySelector('.top').offsetHeight; }",
+                text,
+            )
+            for text in texts
+        ]
+        assert heights[0] == heights[1]
+
+
 def test_shadow_mode_is_on_a_banner(page, make_guard, clip):
     g = make_guard('[policy]\nmode = "shadow"\n' + POLICE, packs=PACKS)
     with served(g, {"bodycam": clip}) as live:
         page.goto(live.url)
         page.locator(".banner.shadow").wait_for()
         tile(page, "bodycam").get_by_text("deny, not enforced").wait_for()
+
+
+def test_a_browser_too_many_waits_for_a_place(page, make_guard, clip, monkeypatch):
+    monkeypatch.setattr(app, "MOST_STREAMS", 0)
+    with served(make_guard(packs=PACKS), {"bodycam": clip}) as live:
+        page.goto(live.url)
+        page.locator(".banner.fault", has_text="Too many look on").wait_for()
+        monkeypatch.setattr(app, "MOST_STREAMS", 1)
+        tile(page, "bodycam").locator(".badge.deny").wait_for()
+        page.locator(".banner.fault").wait_for(state="detached")
+
+
+def test_a_browser_without_access_is_told_so(page, make_guard, clip):
+    with served(make_guard(packs=PACKS), {"bodycam": clip}) as live:
+        page.goto(live.url)
+        tile(page, "bodycam").wait_for()
+        page.context.clear_cookies()
+        live.watching.board.close()  # ends the stream, so that the browser asks for another
+        page.locator(".banner.fault", has_text="No access").wait_for()
 
 
 def test_a_server_that_ends_is_said(page, make_guard, clip):

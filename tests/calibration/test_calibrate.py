@@ -22,6 +22,7 @@ from guard.errors import GuardError, SourceError
 from guard.facts import Faces
 from guard.replay.clip import BrokeOff
 from guard.replay.container import ContainerClip
+from guard.vision.operating_point import FACE_SCORE, MIN_FACE_PX
 from tests.replay.conftest import write_clip
 
 
@@ -33,8 +34,8 @@ def faces(*boxes: list[float], scores: list[float] | None = None) -> Faces:
 class First:
     """Sees a face of 40 px always, and one of 24 px only where it looks closely and is easily satisfied."""
 
-    def detect(self, image: Any, *, min_face_px: float = 32, face_score: float = 0.5) -> Faces:
-        boxes = [[10.0, 10, 50, 60]] + [[80.0, 20, 104, 50]] * (min_face_px <= 24)
+    def detect(self, image: Any, *, min_face_px: float = MIN_FACE_PX, face_score: float = FACE_SCORE) -> Faces:
+        boxes = [[10.0, 10, 50, 60]] + [[80.0, 20, 104, 50]] * (min_face_px <= 20)
         return faces(*boxes, scores=[0.9, 0.45][: len(boxes)])
 
 
@@ -100,11 +101,11 @@ def test_an_interval_holds_the_truth_and_needs_footage():
 def test_it_proposes_the_cheapest_setting_that_reaches_the_target(calibrated: Callable[..., Calibration]):
     found = calibrated(target=0.95)
     assert found.frames == 10
-    assert (found.current.min_face_px, found.current.face_score) == (32, 0.5)
+    assert (found.current.min_face_px, found.current.face_score) == (MIN_FACE_PX, FACE_SCORE)
     assert found.current.counts.recall == pytest.approx(0.5)
     assert found.current.counts == Counts(both=10, first=0, second=10, frames=10)
     assert found.proposed is not None
-    assert (found.proposed.min_face_px, found.proposed.face_score) == (24, 0.4)
+    assert (found.proposed.min_face_px, found.proposed.face_score) == (20, 0.4)
 
 
 def test_faces_under_the_smallest_do_not_count(calibrated: Callable[..., Calibration]):
@@ -258,8 +259,8 @@ def test_the_command_says_what_is_missed_and_what_would_be_better(tmp_path: Path
     write_clip(tmp_path / "clip.mp4", frames=50)
     status, out, err = command("clip.mp4")
     assert (status, err) == (0, "")
-    assert "now       min_face_px = 32, face_score = 0.5: recall 0.500" in out
-    assert "proposed  min_face_px = 24, face_score = 0.4: recall 1.000" in out
+    assert "now       min_face_px = 24, face_score = 0.4: recall 0.500" in out
+    assert "proposed  min_face_px = 20, face_score = 0.4: recall 1.000" in out
     assert "too little footage" in out
     assert Path("calibration.png").exists()
     status, out, _ = command("clip.mp4", "--target", "0.4", "--json")

@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from guard import explaining
 from guard.cli import main
+from guard.explaining import lifted_in_words
+from guard.facts.vocabulary import EVIDENCE_TYPES
 from tests.conftest import OFFICE, POLICE
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,6 +47,66 @@ def test_decide_names_what_would_lift_it(capsys, tmp_path):
     status, out, _ = ask(capsys, "decide", "--config", str(path), "--action", "identify", "--service", "azure_face")
     assert status == 0
     assert "Would be lifted by: limited_access_approval" in out
+
+
+EUROPE = """
+[operator]
+type = "nonus_police"
+acts_for = "self"
+country = "EU-X"
+
+[[source]]
+id = "station"
+place = { country = "EU-X", access = "public" }
+capture = { mount = "fixed" }
+use = { timing = "real_time", purpose = "missing_person", output = "lead_only" }
+subject = { targeted = true, cooperates = false }
+"""
+
+
+def test_decide_says_in_words_what_must_all_be_met_and_what_are_alternatives(capsys, tmp_path):
+    path = tmp_path / "station.toml"
+    path.write_text(EUROPE)
+    status, out, _ = ask(
+        capsys, "decide", "--config", str(path), "--action", "identify", "--at", "2026-06-01T12:00:00Z"
+    )
+    assert status == 0
+    listed = out.partition("Would be lifted by all of these together\n")[2].partition("\nFacts\n")[0].splitlines()
+    assert sorted(line.partition(" (")[0] for line in listed) == [
+        "  - authority_notice", "  - eu_registration", "  - fria", "  - national_law", "  - prior_authorisation",
+    ]  # fmt: skip
+    assert [line.count(") or urgency_request (") for line in sorted(listed)] == [0, 1, 0, 0, 1]
+    assert "  - fria (a fundamental-rights impact assessment)" in listed
+
+
+def test_decide_names_every_branch_of_a_rule_that_forbids(capsys, tmp_path):
+    path = tmp_path / "station.toml"
+    path.write_text(EUROPE)
+    _, out, _ = ask(capsys, "decide", "--config", str(path), "--action", "identify", "--at", "2026-06-01T12:00:00Z")
+    (said,) = (line for line in out.splitlines() if line.startswith("  EU-5.2  "))
+    assert "impact assessment comes first. The system is registered in the EU database" in said
+
+
+def test_decide_writes_facts_as_a_configuration_does_and_calls_the_day_of_use_known(capsys, tmp_path):
+    path = tmp_path / "station.toml"
+    path.write_text(
+        EUROPE.replace('output = "lead_only"', 'output = "lead_only", traits = [], offence = { max_years = 10 }')
+    )
+    _, out, _ = ask(capsys, "decide", "--config", str(path), "--action", "identify", "--at", "2026-06-01T12:00:00Z")
+    assert "  subject: targeted = true, cooperates = false\n" in out
+    assert "offence = (name ?, max_years 10, annex_ii ?, listed ?, serious ?), output = lead_only, traits = none" in out
+    (unknown,) = (line for line in out.splitlines() if line.startswith("  unknown: "))
+    assert "use.at" not in unknown
+    assert "use.threshold" in unknown
+
+
+def test_every_type_of_evidence_has_words():
+    assert set(explaining._RECORDS) == set(EVIDENCE_TYPES)
+
+
+def test_alternatives_stand_in_brackets_beside_other_demands():
+    assert lifted_in_words([["warrant", "court_order"]]) == "warrant or court_order"
+    assert lifted_in_words(["fria", ["warrant", "court_order"]]) == "fria and (warrant or court_order)"
 
 
 def test_decide_json_is_the_contracts_object(capsys, config):

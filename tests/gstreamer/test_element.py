@@ -58,11 +58,12 @@ guard.guard._shipped_detector = lambda only_checked: FakeDetector([BOX])
 import guard.gstreamer.element as element
 Gst.Element.register(None, "guardfilter", Gst.Rank.NONE, element.GuardFilter)
 pipeline = Gst.parse_launch(
-    "videotestsrc num-buffers=6 pattern=snow ! video/x-raw,format=BGR,width={width},height=120 ! tee name=t "
+    "{source} ! video/x-raw,format=BGR,width={width},height=120 ! tee name=t "
     "t. ! queue ! appsink name=before sync=false wait-on-eos=false "
     "t. ! queue ! guardfilter {properties} ! appsink name=after sync=false wait-on-eos=false"
 )
 sinks = [pipeline.get_by_name(name) for name in ("before", "after")]
+{after}
 pipeline.set_state(Gst.State.PLAYING)
 message = pipeline.get_bus().timed_pop_filtered(20 * Gst.SECOND, Gst.MessageType.EOS | Gst.MessageType.ERROR)
 def pulled(sink):
@@ -73,6 +74,7 @@ def pulled(sink):
     return found
 found = [pulled(sink) for sink in sinks] if message is not None else [[], []]
 pipeline.set_state(Gst.State.NULL)
+{end}
 failed = message.parse_error()[0] if message is not None and message.type == Gst.MessageType.ERROR else None
 stride = ({width} * 3 + 3) // 4 * 4
 left, top, right, bottom = BOX
@@ -93,10 +95,28 @@ print(json.dumps({{
 """
 
 
-def played(folder: Path, config: str, properties: str, *, before: str = "", width: int = 160) -> dict[str, Any]:
-    """What came of a pipeline of six buffers of noise."""
+def played(
+    folder: Path,
+    config: str,
+    properties: str,
+    *,
+    before: str = "",
+    after: str = "",
+    end: str = "",
+    width: int = 160,
+    source: str = "videotestsrc num-buffers=6 pattern=snow",
+) -> dict[str, Any]:
+    """What came of a pipeline of six buffers of noise; code may run `before` it is made, `after`, and at the `end`."""
     (folder / "guard.toml").write_text(config)
-    code = PIPELINE.format(box=BOX, before=textwrap.dedent(before), properties=properties, width=width)
+    code = PIPELINE.format(
+        box=BOX,
+        before=textwrap.dedent(before),
+        after=textwrap.dedent(after),
+        end=textwrap.dedent(end),
+        properties=properties,
+        width=width,
+        source=source,
+    )
     done = subprocess.run(
         [PYTHON, "-c", code],
         cwd=folder,
@@ -144,6 +164,57 @@ def test_faces_are_covered_and_nothing_else(tmp_path, config, properties, width)
     assert (found["message"], found["came"]) == ("eos", 6)
     assert found["same_inside"] == [False] * 6
     assert found["same_outside"] == [True] * 6
+
+
+POST_EVENT = OFFICE.replace("real_time", "post_event")
+AT_ONCE = {"any_of": ["near_real_time", "post_event", "real_time"]}
+ALLOWED = "config=guard.toml source=door action=identify service=my-matcher"
+RECORDED = "videotestsrc num-buffers=6 pattern=snow"
+LIVE = "videotestsrc num-buffers=6 pattern=snow is-live=true"
+
+
+def timings(folder: Path) -> list[Any]:
+    found = [record["facts"]["use"]["timing"] for record in read(folder / "decisions.db")]
+    return [{"any_of": sorted(timing["any_of"])} if isinstance(timing, dict) else timing for timing in found]
+
+
+@pytest.mark.parametrize(
+    ("source", "timing"),
+    [
+        (RECORDED, "post_event"),
+        (f"{RECORDED} ! queue ! videoconvert", "post_event"),
+        (LIVE, AT_ONCE),
+        (f"{LIVE} ! queue ! videoconvert ! videoscale", AT_ONCE),
+    ],
+)
+def test_a_live_pipeline_makes_its_source_live_whatever_is_declared(tmp_path, source, timing):
+    assert played(tmp_path, POST_EVENT, ALLOWED, source=source)["message"] == "eos"
+    assert timings(tmp_path) == [timing] * 6
+
+
+def test_a_pipeline_that_does_not_say_whether_it_is_live_is(tmp_path):
+    silenced = """
+        def silent(pad, info):
+            is_asked = info.get_query().type == Gst.QueryType.LATENCY
+            return Gst.PadProbeReturn.DROP if is_asked else Gst.PadProbeReturn.OK
+        element = pipeline.get_by_name("t")
+        element.get_static_pad("sink").get_peer().add_probe(Gst.PadProbeType.QUERY_UPSTREAM, silent)
+    """
+    assert played(tmp_path, POST_EVENT, ALLOWED, after=silenced)["message"] == "eos"
+    assert timings(tmp_path) == [AT_ONCE] * 6
+
+
+def test_it_asks_once_a_stream(tmp_path):
+    counted = """
+        asked = []
+        original = Gst.Pad.peer_query
+        def peer_query(pad, query):
+            asked.append(query)
+            return original(pad, query)
+        Gst.Pad.peer_query = peer_query
+    """
+    count = "assert len(asked) == 1, asked"
+    assert played(tmp_path, POST_EVENT, ALLOWED, after=counted, end=count)["came"] == 6
 
 
 BREAKS = {

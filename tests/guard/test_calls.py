@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import guard
+from guard.testing import FakeDetector
 from tests.conftest import OFFICE, POLICE
 
 
@@ -131,6 +132,64 @@ def test_coroutines_are_judged_like_calls(make_guard, picture, matcher):
     assert matcher.reached == 1
     assert police.ledger.verdicts() == ["deny"]
     assert office.ledger.verdicts() == ["allow"]
+
+
+class Ways:
+    """Seven ways in which a call can end, each set up anew: (guard, action, service, what must come of it)."""
+
+    def __init__(self, make_guard):
+        self.make_guard = make_guard
+
+    def forbidden(self):
+        return self.make_guard(POLICE, name="forbidden.toml"), "identify", "azure_openai", "Denied"
+
+    def allowed(self):
+        return self.make_guard(OFFICE, name="allowed.toml"), "identify", "my-matcher", "match 1"
+
+    def redacted(self):
+        return self.make_guard(POLICE, name="redacted.toml"), "vlm_describe", "azure_openai", "match 1"
+
+    def a_broken_detector(self):
+        detector = FakeDetector(error=RuntimeError("broken"))
+        return self.make_guard(OFFICE, name="detector.toml", detector=detector), "identify", "my-matcher", "GuardFault"
+
+    def a_full_disk(self):
+        g = self.make_guard(OFFICE, name="disk.toml")
+        g.ledger.fail = "disk full"
+        return g, "identify", "my-matcher", "GuardFault"
+
+    def a_broken_engine(self):
+        g = self.make_guard(OFFICE, name="engine.toml")
+        g.engine = None
+        return g, "identify", "my-matcher", "GuardFault"
+
+    def a_closed_guard(self):
+        g = self.make_guard(OFFICE, name="closed.toml")
+        g.close()
+        return g, "identify", "my-matcher", "GuardFault"
+
+
+@pytest.mark.parametrize("kind", ["call", "coroutine"])
+@pytest.mark.parametrize("way", [name for name in vars(Ways) if not name.startswith("_")])
+def test_calls_and_coroutines_end_alike(make_guard, picture, matcher, way, kind):
+    g, action, service, comes = getattr(Ways(make_guard), way)()
+    cam = g.source()
+
+    def call():
+        return cam.protect(matcher.search, action=action, service=service)(picture)
+
+    def coroutine():
+        return asyncio.run(cam.protect(matcher.search_later, action=action, service=service)(picture))
+
+    try:
+        with cam.frame(picture):
+            came = {"call": call, "coroutine": coroutine}[kind]()
+    except guard.GuardError as error:
+        came = type(error).__name__
+    assert came == comes
+    assert matcher.reached == (comes == "match 1")
+    if way == "redacted":
+        assert not np.array_equal(np.asarray(matcher.got[0]), picture)
 
 
 def test_forty_tasks_of_two_sources_are_not_mixed_up(make_guard, picture, matcher):

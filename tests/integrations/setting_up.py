@@ -13,7 +13,23 @@ from guard.integrations.threads import ADAPTER as THREADS
 from guard.integrations.watching import watch
 from tests.integrations.loopback import Answer, Arrived, CountingServer, counting_server
 
-__all__ = ["hooked", "judged_for", "serving"]
+__all__ = ["cleaned", "hooked", "judged_for", "serving"]
+
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+
+
+def cleaned() -> Any:
+    """For every test of a module: no guard is loaded yet, nothing leads to a proxy, and no hook stays."""
+
+    @pytest.fixture(autouse=True)
+    def clean(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+        monkeypatch.setattr("guard.guard._latest", None)
+        for name in _PROXIES:
+            monkeypatch.delenv(name, raising=False)
+        yield
+        guard.uninstall()
+
+    return clean
 
 
 def hooked(adapter: Adapter) -> Any:
@@ -29,16 +45,17 @@ def hooked(adapter: Adapter) -> Any:
     return hooks
 
 
-def serving(answer: Callable[[Arrived], Answer], clients: list[Any]) -> Any:
+def serving(answer: Answer | Callable[[Arrived], Answer] | None = None, clients: list[Any] | None = None) -> Any:
     """A service on loopback; when the test is over the clients of that list are closed."""
 
     @pytest.fixture
     def server() -> Iterator[CountingServer]:
         with counting_server(answer) as counted:
             yield counted
-        for client in clients:
+        for client in clients or ():
             client.close()
-        clients.clear()
+        if clients:
+            clients.clear()
 
     return server
 

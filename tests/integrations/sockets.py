@@ -14,7 +14,7 @@ __all__ = ["CountingSocket", "counting_socket"]
 
 @dataclass
 class CountingSocket:
-    """Answers each message with `answer`, a function of the message's JSON; None answers nothing.
+    """Answers each message with `answer`, a function of the message's JSON; None answers nothing, a number closes.
 
     Attributes:
         url: ``ws://127.0.0.1:PORT``.
@@ -50,6 +50,9 @@ def counting_socket(answer: Callable[[Any], Any] | None = None) -> Iterator[Coun
             for message in connection:
                 counted.messages.append(message)
                 reply = counted.answer(json.loads(message)) if counted.answer else None
+                if isinstance(reply, int):
+                    connection.close(reply)
+                    return
                 if reply is not None:
                     connection.send(json.dumps(reply))
         except ConnectionClosed:

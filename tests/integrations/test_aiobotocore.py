@@ -22,7 +22,8 @@ from guard.integrations.watching import watch
 from tests.conftest import BOX
 from tests.integrations.aws_calls import CREDENTIALS, REGION, parameters
 from tests.integrations.deployments import OFFICE, POLICE
-from tests.integrations.loopback import CountingServer, counting_server
+from tests.integrations.loopback import CountingServer
+from tests.integrations.setting_up import cleaned, serving
 
 pytest.importorskip("aiobotocore", reason="needs aiobotocore")
 import botocore
@@ -32,17 +33,8 @@ OREGON = POLICE.replace("US-OH", "US-OR")
 NAMED = {"CollectionId": "staff", "FaceId": "11111111-1111-1111-1111-111111111111"}
 
 
-@pytest.fixture(autouse=True)
-def _clean(monkeypatch):
-    monkeypatch.setattr("guard.guard._latest", None)
-    yield
-    guard.uninstall()
-
-
-@pytest.fixture
-def server():
-    with counting_server() as service:
-        yield service
+_clean = cleaned()
+server = serving()
 
 
 @asynccontextmanager
@@ -194,3 +186,29 @@ def test_a_picture_for_a_model_goes_out_with_its_faces_covered(server, make_guar
         (text,) = request.json()["images"]
         arrived = cv2.imdecode(np.frombuffer(base64.b64decode(text), np.uint8), cv2.IMREAD_COLOR)
         assert (arrived[top:bottom, left:right] != picture[top:bottom, left:right]).mean() > 0.9
+
+
+def test_another_picture_that_is_put_in_right_before_it_is_sent_is_judged_on_its_own(server, make_guard, picture):
+    png = cv2.imencode(".png", picture)[1].tobytes()
+    given = json.dumps({"prompt": "who?", "images": [base64.b64encode(png).decode()]}).encode()
+    g = make_guard(f'{OREGON}\n[services]\n"{server.host}" = "other"\n')
+
+    def swap(request: Any, **_: Any) -> None:
+        request.body = given
+
+    async def use(client: Any) -> None:
+        guard.install()  # with the fence below
+        with g.source().frame(picture):
+            await client.invoke_model(modelId="some.model", body=given)
+            client.meta.events.register("before-send.bedrock-runtime.InvokeModel", swap)
+            with pytest.raises((guard.Denied, guard.GuardFault, botocore.exceptions.HTTPClientError)):
+                await client.invoke_model(modelId="some.model", body=given)
+
+    try:
+        run(server, use, "bedrock-runtime")
+    except botocore.exceptions.UnknownServiceError:
+        pytest.skip("this botocore knows no Bedrock")
+    assert server.requests == 1
+    assert server.bodies[0] != given
+    assert g.ledger.verdicts()[:2] == ["redact", "redact"]
+    assert set(g.ledger.verdicts()[2:]) <= {"deny", "fault"}

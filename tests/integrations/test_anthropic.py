@@ -6,6 +6,7 @@ import asyncio
 import copy
 import json
 import pickle
+import sys
 from typing import Any
 
 import pytest
@@ -284,3 +285,38 @@ def test_what_a_middleware_puts_in_is_another_call(server, city):
         client.messages.create(**params())
     server.assert_untouched()
     assert city.guard.ledger.verdicts() == ["redact", "deny"]
+
+
+def test_clients_that_are_copied_or_wired_anew_send_nothing(server, city):
+    """Before and after the install; whatever sends underneath."""
+    http = sys.modules["httpx2" if "httpx2" in vars(anthropic._base_client) else "httpx"]
+
+    class Sending(http.BaseTransport):
+        """A transport of the caller's own."""
+
+        def handle_request(self, request: Any) -> Any:
+            sent.append(request)
+            raise AssertionError("sent")
+
+    def exchanged(client: Any) -> Any:
+        client._client = http.Client(transport=Sending(), base_url=server.url)
+        return client
+
+    sent: list[Any] = []
+    makers = {
+        "shallow": lambda: copy.copy(client_of(server)),
+        "with another transport": lambda: client_of(server).with_options(http_client=http.Client(transport=Sending())),
+        "of its own transport": lambda: client_of(server, http_client=http.Client(transport=Sending())),
+        "exchanged": lambda: exchanged(client_of(server)),
+        "subclass": lambda: client_of(server, type("Mine", (anthropic.Anthropic,), {})),
+    }
+    guard.uninstall()
+    stored = [make().messages.with_raw_response.create for make in makers.values()]
+    watch.add([THREADS, ADAPTER])
+    ways = [*stored, *(make().messages.create for make in makers.values())]
+    for way in ways:
+        with city.frame(PICTURE), pytest.raises(guard.Denied):
+            way(**params(**FAR))
+        server.assert_untouched()
+    assert sent == []
+    assert city.guard.ledger.verdicts() == ["deny"] * len(ways)

@@ -17,6 +17,7 @@ from guard.integrations.face_recognition import ADAPTER as FACE_RECOGNITION
 from guard.integrations.watching import watch
 from tests.conftest import OFFICE
 from tests.integrations.local_sources import PORTLAND, frame
+from tests.integrations.setting_up import cleaned
 
 dlib = pytest.importorskip("dlib", reason="the extra frguard[dlib] is not installed")
 
@@ -25,11 +26,7 @@ BOX = (20, 120, 120, 20)
 A, B = np.zeros(128), np.ones(128)
 
 
-@pytest.fixture(autouse=True)
-def _clean(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("guard.guard._latest", None)
-    yield
-    guard.uninstall()
+_clean = cleaned()
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import importlib
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,23 +12,12 @@ import pytest
 import guard
 from guard.testing import FakeDetector
 from tests.conftest import OFFICE, POLICE, SCENE
-from tests.integrations.loopback import Answer, CountingServer, counting_server
+from tests.integrations.loopback import Answer, CountingServer
+from tests.integrations.setting_up import cleaned, serving
 from tests.integrations.test_rest import face_where_it_is_bright, png, url_of
 
-
-@pytest.fixture(autouse=True)
-def _clean(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr("guard.guard._latest", None)
-    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    yield
-    guard.uninstall()
-
-
-@pytest.fixture
-def server() -> Iterator[CountingServer]:
-    with counting_server(Answer({"ok": True})) as counted:
-        yield counted
+_clean = cleaned()
+server = serving(Answer({"ok": True}))
 
 
 def listed(text: str, server: CountingServer, service: str) -> str:

@@ -13,11 +13,13 @@ from typing import Any
 import pytest
 
 import guard
+from guard.approvals import Approval
+from guard.integrations import tripwire
 from guard.integrations.google_genai import ADAPTER
 from guard.integrations.threads import ADAPTER as THREADS
 from guard.integrations.watching import watch
 from guard.testing import FakeDetector
-from tests.integrations.llm import CITY, PICTURE, PNG, is_covered
+from tests.integrations.llm import CITY, PICTURE, PNG, PNG_TEXT, is_covered
 from tests.integrations.loopback import Answer, Arrived
 from tests.integrations.setting_up import hooked, judged_for, serving
 from tests.integrations.sockets import counting_socket
@@ -306,21 +308,25 @@ def test_interactions_are_guarded(server, city):
 # ---- the Live interface
 
 
-def live(source: Any, talk: Any, config: Any = None) -> list[Any]:
-    def reply(message: Any) -> Any:
-        return {"setupComplete": {}} if "setup" in message else None
+def reply(message: Any) -> Any:
+    return {"setupComplete": {}} if "setup" in message else None
 
+
+def speaking(socket: Any) -> Any:
+    """A client that speaks to that websocket."""
+    client = genai.Client(api_key="k", http_options=types.HttpOptions(base_url=socket.url.replace("ws:", "http:")))
+    clients.append(client)
+    # Left alone it speaks TLS only.
+    client._api_client._websocket_base_url = lambda *given: socket.url
+    client._api_client._websocket_ssl_ctx = {}
+    return client
+
+
+def live(source: Any, talk: Any, config: Any = None) -> list[Any]:
     with counting_socket(reply) as socket:
 
         async def main() -> None:
-            client = genai.Client(
-                api_key="k", http_options=types.HttpOptions(base_url=socket.url.replace("ws:", "http:"))
-            )
-            clients.append(client)
-            # Left alone it speaks TLS only.
-            client._api_client._websocket_base_url = lambda *given: socket.url
-            client._api_client._websocket_ssl_ctx = {}
-            async with client.aio.live.connect(model="g", config=config or {}) as session:
+            async with speaking(socket).aio.live.connect(model="g", config=config or {}) as session:
                 await talk(session)
 
         with source.frame(PICTURE):
@@ -364,6 +370,101 @@ def test_every_method_of_a_session_that_sends_is_hooked():
     module = genai.live
     names = {hook.attribute for hook in ADAPTER.hooks_in(module, "google.genai.live")}
     assert names >= {f"AsyncSession.{name}" for name in vars(module.AsyncSession) if name.startswith("send")}
+
+
+@pytest.fixture
+def listening(make_guard):
+    """A websocket that the guard's file lists, and a source of that guard, with the tripwire up."""
+    with counting_socket(reply) as socket:
+        listed = f'{CITY}\n[services]\n"{socket.url.removeprefix("ws://")}" = "google"\n'
+        cam = make_guard(listed, packs=["us_san_francisco"]).source()
+        tripwire.arm()
+        yield socket, cam
+        tripwire.disarm()
+
+
+def test_the_tripwire_lets_a_guarded_live_session_be_opened(server, listening):
+    socket, cam = listening
+
+    async def main() -> None:
+        async with speaking(socket).aio.live.connect(model="g", config={}) as session:
+            with pytest.raises(errors.ClientError):
+                await session.send_client_content(turns=types.Content(role="user", parts=[far()]))
+            await session.send_realtime_input(video=types.Blob(data=PNG, mime_type="image/png"))
+            await asyncio.to_thread(socket.wait_for, 2)
+
+    with cam.frame(PICTURE):
+        asyncio.run(main())
+    _, video = socket.wait_for(2)
+    assert is_covered(decoded(video["realtime_input"]["video"]["data"]))
+    assert len(socket.paths) == 1
+    assert cam.guard.ledger.verdicts() == ["deny", "redact"]
+
+
+@pytest.mark.filterwarnings("ignore:Realtime music generation is experimental")
+def test_the_tripwire_lets_a_session_for_music_be_opened(server, listening):
+    socket, cam = listening
+    socket.answer = lambda _: {"setupComplete": {}}
+
+    async def main() -> None:
+        client = speaking(socket)
+        if not hasattr(client.aio.live, "music"):
+            pytest.skip("this version makes no music")
+        async with client.aio.live.music.connect(model="g") as session:
+            with pytest.raises(errors.ClientError):
+                await session.set_weighted_prompts(
+                    prompts=[types.WeightedPrompt(text=f"as in data:image/png;base64,{PNG_TEXT} here", weight=1)]
+                )
+            await session.set_weighted_prompts(prompts=[types.WeightedPrompt(text="slow", weight=1)])
+            await session.play()
+            await asyncio.to_thread(socket.wait_for, 3)
+
+    with cam.frame(PICTURE):
+        asyncio.run(main())
+    assert [next(iter(message)) for message in socket.wait_for(3)] == ["setup", "clientContent", "playbackControl"]
+    assert cam.guard.ledger.verdicts() == ["deny"]
+
+
+def test_a_live_session_past_its_hooks_is_refused_by_the_tripwire(server, listening):
+    """As a hook that another tool took out would leave it, or the library's websocket used by itself."""
+    socket, cam = listening
+    guard.uninstall()
+    tripwire.arm()
+
+    async def main() -> None:
+        async with speaking(socket).aio.live.connect(model="g", config={}):
+            raise AssertionError("opened")
+
+    with cam.frame(PICTURE), pytest.raises(guard.GuardFault):
+        asyncio.run(main())
+    assert (socket.paths, socket.messages) == ([], [])
+    assert cam.guard.ledger.verdicts() == ["fault"]
+
+
+def test_what_is_released_for_another_service_opens_no_live_session(server, listening):
+    socket, cam = listening
+    guard.uninstall()
+    tripwire.arm()
+
+    async def main() -> None:
+        with Approval("openai", (None,), sealed=True):
+            async with speaking(socket).aio.live.connect(model="g", config={}):
+                raise AssertionError("opened")
+
+    with cam.frame(PICTURE), pytest.raises(guard.GuardFault):
+        asyncio.run(main())
+    assert socket.paths == []
+
+
+def test_a_request_that_only_reads_by_its_name_is_judged(server, city):
+    """Google's servers take another method for a request from a header."""
+    client = client_of(server)
+    body = {"contents": [{"parts": [{"fileData": {"fileUri": "https://pictures.invalid/one.jpg"}}]}]}
+    options = types.HttpOptions(headers={"X-HTTP-Method-Override": "POST"})
+    with city.frame(PICTURE), pytest.raises(errors.ClientError):
+        client._api_client.request("get", "models/g:generateContent", body, options)
+    server.assert_untouched()
+    assert city.guard.ledger.verdicts() == ["deny"]
 
 
 def test_references_of_before_the_install_are_guarded(server, city):

@@ -16,6 +16,7 @@ from guard.integrations.onnxruntime import ADAPTER as ONNX_RUNTIME
 from guard.integrations.watching import watch
 from tests.conftest import OFFICE
 from tests.integrations.local_sources import FRANCE, PORTLAND, frame, network
+from tests.integrations.setting_up import cleaned
 
 insightface = pytest.importorskip("insightface", reason="insightface is not installed")
 model_zoo = insightface.model_zoo
@@ -36,11 +37,7 @@ def module(name: str) -> Any:
         pytest.skip(f"insightface.{name} is not there: {error}")
 
 
-@pytest.fixture(autouse=True)
-def _clean(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("guard.guard._latest", None)
-    yield
-    guard.uninstall()
+_clean = cleaned()
 
 
 @pytest.fixture

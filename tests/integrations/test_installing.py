@@ -21,6 +21,7 @@ import pytest
 
 import guard
 from guard.integrations import Adapter, Hook, Operation, as_native, passage, passage_async
+from guard.integrations.binding import _ABSENT, _stored
 from guard.integrations.watching import watch
 from tests.conftest import OFFICE
 
@@ -449,3 +450,39 @@ def _picture():
     import numpy as np
 
     return np.random.default_rng(3).integers(60, 90, (120, 160, 3), np.uint8)
+
+
+class Meta(type):
+    @property
+    def seen(cls) -> str:
+        return "by the class of the class"
+
+
+class Held(metaclass=Meta):
+    __slots__ = ("slot",)
+    seen = 1
+
+    def method(self) -> None: ...
+
+    @staticmethod
+    def static() -> None: ...
+
+
+class Heir(Held):
+    static = None
+
+    def __getattr__(self, name: str) -> Any:
+        return None
+
+
+@pytest.mark.parametrize(
+    "owner",
+    [Held, Heir, Heir(), int, Exception, functools],
+    ids=lambda owner: getattr(owner, "__name__", "an instance"),
+)
+def test_what_is_stored_is_found_as_the_standard_library_finds_it(owner):
+    for name in (*dir(owner), "seen", "mro", "not there"):
+        nothing = object()
+        expected = inspect.getattr_static(owner, name, nothing)
+        found = _stored(owner, name)
+        assert found is expected or (found is _ABSENT and expected is nothing), name

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import hashlib
+import operator
 import pickle
 import subprocess
 import sys
@@ -23,16 +26,13 @@ from guard.integrations.onnxruntime import ADAPTER, _kinds
 from guard.integrations.watching import watch
 from tests.conftest import OFFICE, POLICE
 from tests.integrations.local_sources import PORTLAND, frame, network
+from tests.integrations.setting_up import cleaned
 
 CPU = ["CPUExecutionProvider"]
 CROP = np.zeros((1, 3, 112, 112), np.float32)
 
 
-@pytest.fixture(autouse=True)
-def _clean(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("guard.guard._latest", None)
-    yield
-    guard.uninstall()
+_clean = cleaned()
 
 
 @pytest.fixture
@@ -211,6 +211,9 @@ WAYS = {
     "the base class": lambda made: ort.InferenceSession.run(made, None, {"data": CROP}),
     "the C++ class": lambda made: native.InferenceSession.run(made._sess, ["out"], {"data": CROP}, None),
     "the C++ object": lambda made: made._sess.run(["out"], {"data": CROP}, None),
+    "a partial": lambda made: functools.partial(ort.InferenceSession.run, made, None)({"data": CROP}),
+    "by its name": lambda made: operator.methodcaller("run", None, {"data": CROP})(made),
+    "a copy": lambda made: copy.copy(made).run(None, {"data": CROP}),
     "run_async": run_async,
     "run_with_iobinding": lambda made: made.run_with_iobinding(binding_of(made)),
     "run_with_ort_values": with_values,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import contextvars
+import copy
 import functools
 import io
 import json
@@ -108,10 +110,79 @@ def test_references_of_before_the_install_are_guarded(server, police):
     assert police.guard.ledger.verdicts() == ["deny"] * len(ways)
 
 
-def _options(body: Any) -> Any:
+def test_clients_that_are_copied_or_wired_anew_send_nothing(server, police):
+    """Before and after the install; whatever sends underneath."""
+    http = sys.modules["httpx2" if "httpx2" in vars(openai._base_client) else "httpx"]
+
+    class Sending(http.BaseTransport):
+        """A transport of the caller's own."""
+
+        def handle_request(self, request: Any) -> Any:
+            sent.append(request)
+            raise AssertionError("sent")
+
+    def exchanged(client: Any) -> Any:
+        client._client = http.Client(transport=Sending(), base_url=server.url)
+        return client
+
+    def with_itself_bound_again(client: Any) -> Any:
+        client.request = functools.partial(openai._base_client.SyncAPIClient.request, client)
+        client.post = functools.partial(openai._base_client.SyncAPIClient.post, client)
+        return client
+
+    sent: list[Any] = []
+    makers = {
+        "shallow": lambda: copy.copy(azure(server)),
+        "with another transport": lambda: azure(server).with_options(http_client=http.Client(transport=Sending())),
+        "of its own transport": lambda: azure(server, http_client=http.Client(transport=Sending())),
+        "mounted": lambda: azure(server, http_client=http.Client(mounts={"all://": Sending()})),
+        "exchanged": lambda: exchanged(azure(server)),
+        "bound again": lambda: with_itself_bound_again(azure(server)),
+    }
+    guard.uninstall()
+    early = {f"{name}, before": make() for name, make in makers.items()}
+    stored = {name: client.chat.completions.with_raw_response.create for name, client in early.items()}
+    watch.add([THREADS, ADAPTER])
+    late = {name: make() for name, make in makers.items()}
+    ways = {**stored, **{name: client.chat.completions.create for name, client in late.items()}}
+    for name, way in ways.items():
+        with police.frame(PICTURE), pytest.raises(guard.Denied):
+            print(name, way(model="m", messages=messages(HTTPS)))
+        server.assert_untouched()
+    assert sent == []
+    assert police.guard.ledger.verdicts() == ["deny"] * len(ways)
+
+
+def test_a_request_that_only_reads_by_its_name_is_judged(server, police):
+    client = azure(server)
+    with police.frame(PICTURE), pytest.raises(guard.Denied):
+        client.request(object, _options({"messages": messages(HTTPS)}, "get"))
+    server.assert_untouched()
+    client.get("/models", cast_to=object)
+    assert (server.requests, police.guard.ledger.verdicts()) == (1, ["deny"])
+
+
+def test_a_context_of_a_call_that_is_over_releases_nothing(server, make_guard):
+    """A picture that was let through may have to be covered by the time that it is sent again."""
+    kept: list[contextvars.Context] = []
+
+    class Late(openai.AzureOpenAI):
+        def _prepare_options(self, options: Any) -> Any:
+            kept.append(contextvars.copy_context())
+            return super()._prepare_options(options)
+
+    g = make_guard(PATIENT, packs=["microsoft_azure_openai_2024"], detector=FakeDetector())
+    with g.source().frame(PICTURE):
+        client = azure(server, Late)
+        client.chat.completions.create(model="m", messages=messages())
+        kept[0].run(client._build_request, _options({"messages": messages()}))
+    assert g.ledger.verdicts() == ["allow", "allow"]
+
+
+def _options(body: Any, method: str = "post") -> Any:
     from openai._models import FinalRequestOptions
 
-    return FinalRequestOptions.construct(method="post", url="/chat/completions", json_data=body)
+    return FinalRequestOptions.construct(method=method, url="/chat/completions", json_data=body)
 
 
 def test_a_subclass_that_overrides_request_is_guarded_where_it_calls_on(server, police):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 from typing import Any
 
@@ -244,15 +245,82 @@ def test_the_tripwire_lets_a_guarded_connection_be_made(name, socket, watched):
     assert watched.guard.ledger.verdicts() == ["deny"]
 
 
-def test_the_tripwire_lets_a_guarded_async_connection_be_made(socket, watched):
+@pytest.mark.parametrize("name", NAMES)
+def test_the_tripwire_lets_a_guarded_async_connection_be_made(name, socket, watched):
     async def main() -> None:
-        async with client_of(socket, openai.AsyncOpenAI) as client, client.realtime.connect(model="m") as connection:
-            await connection.send({"type": "response.cancel"})
-            await asyncio.to_thread(socket.wait_for, 1)
+        async with client_of(socket, openai.AsyncOpenAI) as client:
+            connect, message = opening(client, name)
+            async with connect() as connection:
+                with pytest.raises(openai.PermissionDeniedError):
+                    await connection.send(message(FAR))
+                await connection.send({"type": "response.cancel"})
+                await asyncio.to_thread(socket.wait_for, 1)
 
     with watched.frame(PICTURE):
         asyncio.run(main())
-    assert len(socket.messages) == 1
+    assert [json.loads(sent)["type"] for sent in socket.messages] == ["response.cancel"]
+    assert len(socket.paths) == 1
+    assert watched.guard.ledger.verdicts() == ["deny"]
+
+
+def closes_once(socket: Any) -> None:
+    """The service restarts after the first message, and answers every later one."""
+    socket.answer = lambda _: RESTART if len(socket.messages) == 1 else {"type": "error", "event_id": "e", "error": {}}
+
+
+RESTART = 1012
+
+
+def again(connect: Any, send: Any) -> Any:
+    """A connection that is made again when it breaks off; something is said while it is being made."""
+    if "on_reconnecting" not in inspect.signature(connect).parameters:
+        pytest.skip(f"openai {openai.__version__} does not connect again")
+    return connect(model="m", on_reconnecting=send, initial_delay=0.01)
+
+
+def test_a_connection_that_is_made_again_passes_the_tripwire_and_says_what_was_judged(socket, watched):
+    closes_once(socket)
+
+    def say(_: Any) -> None:
+        with pytest.raises(openai.PermissionDeniedError):
+            held[0].send(create(FAR))
+        held[0].send(create(PNG_URL))
+
+    held: list[Any] = []
+    client = client_of(socket, openai.OpenAI)
+    with client, watched.frame(PICTURE), again(client.realtime.connect, say) as connection:
+        held.append(connection)
+        connection.send({"type": "response.cancel"})
+        assert next(iter(connection)).type == "error"
+    assert len(socket.paths) == 2
+    assert is_covered(picture_in(json.loads(socket.messages[1])))
+    assert watched.guard.ledger.verdicts() == ["deny", "redact"]
+
+
+def test_an_async_connection_that_is_made_again_passes_the_tripwire(socket, watched):
+    closes_once(socket)
+
+    async def main() -> None:
+        async with client_of(socket, openai.AsyncOpenAI) as client:
+            waiting: list[Any] = []
+
+            def say(_: Any) -> None:
+                waiting.append(asyncio.ensure_future(held[0].send(create(PNG_URL))))
+
+            held: list[Any] = []
+            async with again(client.realtime.connect, say) as connection:
+                held.append(connection)
+                await connection.send({"type": "response.cancel"})
+                async for event in connection:
+                    assert event.type == "error"
+                    break
+                await asyncio.gather(*waiting)
+
+    with watched.frame(PICTURE):
+        asyncio.run(main())
+    assert len(socket.paths) == 2
+    assert is_covered(picture_in(json.loads(socket.messages[1])))
+    assert watched.guard.ledger.verdicts() == ["redact"]
 
 
 def test_a_websocket_past_the_client_is_refused_by_the_tripwire(socket, watched):
@@ -261,6 +329,19 @@ def test_a_websocket_past_the_client_is_refused_by_the_tripwire(socket, watched)
     with watched.frame(PICTURE), pytest.raises(guard.GuardFault):
         connect(socket.url)
     assert socket.paths == []
+
+
+def test_an_async_websocket_past_the_client_is_refused_by_the_tripwire(socket, watched):
+    client = pytest.importorskip("websockets.asyncio.client", reason="this version of websockets has another one")
+
+    async def main() -> None:
+        async with client.connect(socket.url):
+            raise AssertionError("opened")
+
+    with watched.frame(PICTURE), pytest.raises(guard.GuardFault):
+        asyncio.run(main())
+    assert socket.paths == []
+    assert watched.guard.ledger.verdicts() == ["fault"]
 
 
 def test_a_client_s_own_websocket_address_says_whose_it_is(socket, make_guard):

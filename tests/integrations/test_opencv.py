@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 import subprocess
 import sys
 import textwrap
@@ -20,6 +22,7 @@ from guard.integrations.threads import ADAPTER as THREADS
 from guard.integrations.watching import watch
 from tests.conftest import OFFICE
 from tests.integrations.local_sources import PORTLAND, frame, network
+from tests.integrations.setting_up import cleaned
 
 CROP = np.random.default_rng(1).integers(0, 255, (112, 112, 3), dtype=np.uint8)
 VECTOR = np.ones((1, 128), np.float32)
@@ -29,11 +32,7 @@ needs_contrib = pytest.mark.skipif(
 )
 
 
-@pytest.fixture(autouse=True)
-def _clean(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("guard.guard._latest", None)
-    yield
-    guard.uninstall()
+_clean = cleaned()
 
 
 @pytest.fixture
@@ -70,6 +69,9 @@ USE = {
     "match": lambda made: made.match(VECTOR, VECTOR),
     "match by the other measure": lambda made: made.match(VECTOR, VECTOR, cv2.FaceRecognizerSF_FR_NORM_L2),
     "unbound": lambda made: cv2.FaceRecognizerSF.feature(made, CROP),
+    "a partial": lambda made: functools.partial(cv2.FaceRecognizerSF.feature, made)(CROP),
+    "by its name": lambda made: operator.methodcaller("feature", CROP)(made),
+    "out of the class": lambda made: vars(cv2.FaceRecognizerSF)["feature"].__get__(made)(CROP),
     "by keyword": lambda made: made.match(face_feature1=VECTOR, face_feature2=VECTOR),
 }
 

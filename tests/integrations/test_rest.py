@@ -6,7 +6,6 @@ import base64
 import json
 import socket
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import cv2
@@ -18,25 +17,15 @@ from guard import multipart
 from guard.integrations.watching import watch
 from guard.testing import FakeDetector
 from tests.conftest import BOX, OFFICE, POLICE, SCENE
-from tests.integrations.loopback import Answer, CountingServer, counting_server
+from tests.integrations.loopback import Answer, counting_server
 from tests.integrations.rest import CLIENTS, client
+from tests.integrations.setting_up import cleaned, serving
 
 BRIGHT = 60
 
 
-@pytest.fixture(autouse=True)
-def _clean(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr("guard.guard._latest", None)
-    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    yield
-    guard.uninstall()
-
-
-@pytest.fixture
-def server() -> Iterator[CountingServer]:
-    with counting_server(Answer({"ok": True})) as counted:
-        yield counted
+_clean = cleaned()
+server = serving(Answer({"ok": True}))
 
 
 @pytest.fixture(params=CLIENTS)

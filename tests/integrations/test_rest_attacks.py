@@ -12,7 +12,6 @@ import pickle
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,25 +23,15 @@ import guard
 from guard.integrations.watching import watch
 from tests.conftest import OFFICE, SCENE
 from tests.integrations.loopback import Answer, CountingServer, counting_server
+from tests.integrations.setting_up import cleaned, serving
 from tests.integrations.test_rest import JSON, chat, covered, face_where_it_is_bright, png
 from tests.integrations.test_rest import police as police
 
 FACES = b'{"faceIds": ["x"], "personGroupId": "g"}'
 
 
-@pytest.fixture(autouse=True)
-def _clean(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr("guard.guard._latest", None)
-    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    yield
-    guard.uninstall()
-
-
-@pytest.fixture
-def server() -> Iterator[CountingServer]:
-    with counting_server(Answer({"ok": True})) as counted:
-        yield counted
+_clean = cleaned()
+server = serving(Answer({"ok": True}))
 
 
 def install(*names: str) -> None:

@@ -76,6 +76,12 @@ CARRIED = {
     "images, multipart": (openai, "/images/edits", {"prompt": "x", "image[]": [PNG]}, PNG),
     "azure": (openai, "/openai/deployments/d/chat/completions?api-version=1", chat(IMAGE_URL), URL),
     "words that are a picture": (openai, "/chat/completions", {"messages": [{"role": "user", "content": URL}]}, URL),
+    "words that are a picture, in odd letters": (
+        openai,
+        "/chat/completions",
+        {"messages": [{"role": "user", "content": URL.replace("data:image", "DaTa:iMage")}]},
+        URL.replace("data:image", "DaTa:iMage"),
+    ),
     "spelling of the scheme": (
         openai,
         "/chat/completions",

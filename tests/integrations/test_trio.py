@@ -12,7 +12,8 @@ from guard.integrations import Operation, passage
 from guard.testing import FakeDetector
 from tests.conftest import SCENE
 from tests.integrations.deployments import OFFICE, POLICE
-from tests.integrations.loopback import CountingServer, counting_server
+from tests.integrations.loopback import CountingServer
+from tests.integrations.setting_up import serving
 from tests.integrations.test_rest import chat, face_where_it_is_bright, png
 
 trio = pytest.importorskip("trio", reason="trio is not installed")
@@ -30,10 +31,7 @@ def httpx(request, monkeypatch) -> Any:
     assert made
 
 
-@pytest.fixture
-def server():
-    with counting_server() as counted:
-        yield counted
+server = serving()
 
 
 def listed(text: str, server: CountingServer, service: str) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import http.client
 import socket
+import sys
 import threading
 import urllib.request
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,21 +18,10 @@ from guard.integrations import Operation, passage, tripwire
 from tests.conftest import OFFICE
 from tests.integrations.loopback import CountingServer, counting_server
 from tests.integrations.rest import CLIENTS, client
+from tests.integrations.setting_up import cleaned, serving
 
-
-@pytest.fixture(autouse=True)
-def _clean(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr("guard.guard._latest", None)
-    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    yield
-    guard.uninstall()
-
-
-@pytest.fixture
-def server() -> Iterator[CountingServer]:
-    with counting_server() as counted:
-        yield counted
+_clean = cleaned()
+server = serving()
 
 
 @pytest.fixture
@@ -77,12 +66,17 @@ def test_a_connection_past_every_hook_is_refused_and_recorded(office, server, wa
     assert office.ledger.verdicts() == ["fault"]
 
 
-def test_known_names_are_not_resolved_and_others_are(office, monkeypatch):
+def resolved(host: Any, event: str = "socket.getaddrinfo") -> None:
+    """What the interpreter announces before it resolves a name: no test names a service to a resolver."""
+    sys.audit(event, host, *((443, 0, 0, 0) if event.endswith("info") else ()))
+
+
+def test_known_names_are_not_resolved_and_others_are(office):
     for host in ("api.openai.com", "API.Anthropic.com.", b"rekognition.eu-west-1.amazonaws.com", "x.openai.azure.com"):
         with pytest.raises(guard.GuardFault):
-            socket.getaddrinfo(host, 443)
+            resolved(host)
     with pytest.raises(guard.GuardFault):
-        socket.gethostbyname("api.openai.com")
+        resolved("api.openai.com", "socket.gethostbyname")
     assert socket.getaddrinfo("localhost", 80)
     assert socket.getaddrinfo(None, 80)
 
@@ -138,8 +132,6 @@ def test_names_are_resolved_in_worker_threads_for_a_call_that_runs(office):
             await loop.getaddrinfo("api.openai.com", 1)
 
     def absent(*given: Any, **named: Any) -> Any:
-        import sys
-
         sys.audit("socket.getaddrinfo", *given)
         raise OSError("stand-in")
 
@@ -170,7 +162,7 @@ def test_guarded_clients_pass_it_with_and_without_something_to_judge(office, ser
 def test_with_no_guard_loaded_it_still_refuses(server, make_guard):
     tripwire.arm()
     with pytest.raises(guard.GuardFault, match="no guard is loaded"):
-        socket.getaddrinfo("api.openai.com", 443)
+        resolved("api.openai.com")
 
 
 def test_after_uninstall_it_is_inert(office, server):

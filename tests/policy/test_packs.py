@@ -142,3 +142,13 @@ def test_a_neutral_action_is_forbidden_by_no_rule_but_those_that_say_so(file: Pa
     for call in calls_of(file):
         fired = forbidding(call.facts, action, call.case.service, call.at)
         assert {engine().policies[id].rule for id in fired} <= REACHES_NEUTRAL_ACTIONS, f"{call.case.id}: {action}"
+
+
+def test_a_reason_speaks_for_every_branch_that_forbade_and_marks_those_that_are_less_sure():
+    (rule,) = parse(shipped()["us_maryland_police"]).rules
+    reason = rule.reason(frozenset({"MD-503/list", "MD-503/protest", "MD-503/sole-basis"}))
+    assert (reason.rule, reason.sure) == ("MD-503", "text")
+    first, second, third = reason.title.split(". ")
+    assert "closed list" in first
+    assert second.endswith("without suspicion")
+    assert third == "A match is not the sole basis [memory]"

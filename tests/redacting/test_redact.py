@@ -208,6 +208,17 @@ def test_what_would_overwrite_something_is_refused_at_once(tmp_path: Path):
         targets([tmp_path / "in"], tmp_path / "out.mp4")
 
 
+@pytest.mark.parametrize("in_full", [False, True])
+def test_copies_in_the_folder_itself_are_not_redacted_again(tmp_path: Path, monkeypatch, in_full: bool):
+    monkeypatch.chdir(tmp_path)
+    Path("in/copies").mkdir(parents=True)
+    write_clip(Path("in/a.mp4"), frames=2)
+    write_clip(Path("in/copies/a.mp4"), frames=2)
+    out = Path("in/copies")
+    assert targets([Path("in")], out.resolve() if in_full else out)[0][0] == Path("in/a.mp4")
+    assert len(targets([Path("in")], out.resolve() if in_full else out)) == 1
+
+
 def test_the_command_says_what_it_did(tmp_path: Path, capsys):
     clip = write_clip(tmp_path / "clip.mp4", frames=4)
     assert main(["redact", str(clip), "-o", str(tmp_path / "out.mp4"), "--json"]) == 0

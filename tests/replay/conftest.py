@@ -16,6 +16,7 @@ from guard.matchers import Counting, Match
 from guard.replay.clip import open_clip
 from guard.replay.result import Replay
 from guard.replay.run import replay
+from guard.report import write_report
 from guard.testing import FakeDetector
 from tests.conftest import BOX, OFFICE, POLICE
 
@@ -132,6 +133,8 @@ def run(tmp_path: Path, make_guard: Callable[..., guard.Guard]) -> Callable[...,
         options.setdefault("service", "azure_openai")
         options.setdefault("matcher", Counting())
         opened = open_clip(clip) if isinstance(clip, (str, Path)) else clip
-        return replay(opened, made, made.source(), out=out, **options)
+        result = replay(opened, made, made.source(), out=out, **options)
+        write_report(result)
+        return result
 
     return go

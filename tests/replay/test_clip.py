@@ -403,6 +403,7 @@ def test_a_clip_on_a_web_server_is_read_with_its_sound(make_clip: MakeClip):
         ("rtsp://admin:pw@10.0.0.5:554/live", "rtsp://***@10.0.0.5:554/live"),
         ("http://cam.example/x.m3u8?key=1", "http://cam.example/x.m3u8?..."),
         ("rtsp://cam/1", "rtsp://cam/1"),
+        ("rtsp://10.0.0.5:554/user=me_Password=pw_channel=1.sdp", "rtsp://10.0.0.5:554/..."),
     ],
 )
 def test_an_address_is_shown_without_its_secrets(address: str, shown: str):

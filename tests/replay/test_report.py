@@ -20,6 +20,7 @@ from guard.replay.result import Replay
 from guard.replay.timeline import Event
 from guard.report import cost, film_of, page, read_record, record_of, sealed, write_page, write_report
 from tests.replay.conftest import OFFICE, POLICE, MakeClip, Recognising
+from tests.replay.test_clip import cut
 
 Run = Callable[..., Replay]
 
@@ -47,7 +48,7 @@ class Outline(HTMLParser):
                 self.fetched.append(f"{tag} {name}")
             if name == "style" or name.startswith("on"):
                 self.forbidden.append(f"{tag} {name}")
-        if tag not in ("meta", "br", "input"):
+        if tag not in ("meta", "br", "wbr", "input"):
             self.open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
@@ -107,10 +108,32 @@ def test_it_is_made_again_from_the_record_byte_by_byte(denied: Replay, tmp_path:
     assert (tmp_path / "third.html").read_bytes() == (folder / "report.html").read_bytes()
 
 
-def test_no_path_of_this_machine_is_in_the_record(make_clip: MakeClip, run: Run, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.chdir(make_clip(frames=3).parent)
-    folder = run("clip.mp4").outputs.report.parent
-    assert str(folder.parent) not in (folder / "replay.json").read_text() + (folder / "report.html").read_text()
+@pytest.mark.parametrize("in_full", [False, True])
+def test_no_path_of_this_machine_is_in_the_record(
+    make_clip: MakeClip, run: Run, monkeypatch: pytest.MonkeyPatch, in_full: bool
+):
+    clip = cut(make_clip(frames=60, size=(320, 240), options={"movflags": "+faststart"}), 0.7)
+    monkeypatch.chdir(clip.parent)
+    result = run(clip if in_full else clip.name)
+    assert "broke off" in result.broke_off
+    folder = result.outputs.report.parent
+    noted = replace(result, notes=(f"the video cannot be written ({folder / 'replay.mp4'})",))
+    write_report(noted)
+    said = (folder / "replay.json").read_text() + (folder / "report.html").read_text()
+    assert str(folder.parent) not in said
+    assert said.count(f"({clip.name})") == 2
+    assert "(replay.mp4)" in said
+
+
+def test_a_clip_at_the_root_keeps_the_texts_whole(denied: Replay):
+    record = record_of(replace(denied, clip="/clip.mp4", notes=("1/2",)))
+    assert (record.clip, record.notes) == ("/clip.mp4", ("1/2",))
+
+
+def test_what_stands_for_an_instant_in_a_record_becomes_no_markup(denied: Replay):
+    text = report(replace(denied, judged_at="<b>bold</b>"))
+    assert "<b>bold" not in text
+    assert "judged as of &lt;b&gt;bold" in text
 
 
 def test_a_record_that_is_none_is_refused_in_one_line(denied: Replay, tmp_path: Path, capsys):
@@ -176,6 +199,19 @@ def test_a_run_that_broke_off_says_so_first(denied: Replay):
     assert "It ended early. the clip broke off: 17 bytes short" in words
 
 
+def test_what_was_forbidden_and_what_could_not_be_judged_look_different(denied: Replay):
+    forbidden = words_of(denied)
+    assert "Where the guard itself failed" not in forbidden
+    assert "could not judge" not in forbidden
+    row = denied.calls[0]
+    fault = "the detector raised RuntimeError: broken"
+    broken = replace(denied, reasons=(), calls=(replace(row, faulted=row.denied),), faults={fault: row.denied})
+    said = words_of(broken)
+    assert f"{row.denied} of the denied were refused because the guard itself could not judge" in said
+    assert f"Where the guard itself failed Faults by frequency what calls {fault} {row.denied}" in said
+    assert "Rules that forbade" not in said
+
+
 def test_nothing_from_outside_becomes_markup(denied: Replay):
     evil = '<img src=x onerror="alert(1)">'
     ruled = replace(denied.reasons[0], reason=replace(denied.reasons[0].reason, rule=evil, title=evil, cite=evil))
@@ -228,6 +264,21 @@ def test_a_long_list_of_stretches_is_cut_and_says_so(denied: Replay):
     assert text.count("<tr data-outcome=") == 300
     assert "100 later stretches not listed" in text
     assert text.count("data-stretch=") == 400
+
+
+def test_it_says_why_a_call_is_redacted_where_no_face_was_detected(denied: Replay):
+    said = "A face that was detected a moment ago counts, too"
+    assert said not in words_of(denied)
+    steps = [replace(denied.steps[0], faces=0, outcomes={"redact": 1})]
+    assert said in words_of(replace(denied, steps=steps))
+
+
+def test_the_lane_of_faces_has_a_scale_and_a_number_stays_with_its_unit(denied: Replay):
+    steps = [replace(denied.steps[0], faces=3)]
+    text = report(replace(denied, steps=steps, latency_us={"hook": {"p50": 87.0, "p95": 12_300.0}}))
+    assert "<span>Faces<br>0 to 3</span>" in text
+    assert ">87\N{NO-BREAK SPACE}µs<" in text
+    assert ">12.3\N{NO-BREAK SPACE}ms<" in text
 
 
 def test_the_chart_and_the_table_have_the_same_numbers(denied: Replay, monkeypatch: pytest.MonkeyPatch):

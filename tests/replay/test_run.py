@@ -113,8 +113,8 @@ def test_a_broken_detector_is_counted_as_a_fault_and_hides_the_whole_picture(mak
     assert "the detector raised RuntimeError" in next(iter(result.faults))
     assert result.frames_with_faces == 0
     shown = picture_at(result, 0)
-    # Both halves of the frame, as far as a mosaic of 24 x 24 fields can tell them apart, but no edge is where it was.
-    assert len(np.unique(shown[:120].reshape(-1, 3) // 16, axis=0)) < 60
+    # Four fields by three, as far as compression lets them be told apart: a face may fill the picture.
+    assert len(np.unique(shown[4:116].reshape(-1, 3) // 32, axis=0)) <= 12
 
 
 def test_a_record_that_cannot_be_written_stops_every_call(make_clip: MakeClip, run: Run, make_guard: Any):

@@ -148,6 +148,11 @@ def test_what_only_this_machine_can_reach(host, loopback):
     assert is_loopback(host) is loopback
 
 
+@pytest.mark.parametrize("host", ["127.0.0.2", "::1", "localhost", "PC.local"])
+def test_it_answers_to_the_name_under_which_it_listens(host):
+    assert Rules(host, 8470).answers_to(f"{f'[{host}]' if ':' in host else host}:8470")
+
+
 def test_where_others_may_reach_it_an_address_will_do_and_a_strange_name_will_not():
     rules = Rules("0.0.0.0", 8470)
     assert rules.answers_to("192.0.2.7:8470")

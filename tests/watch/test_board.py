@@ -101,6 +101,18 @@ def test_a_picture_goes_as_soon_as_there_is_none(board):
     assert board.picture("door") is None
 
 
+def test_a_picture_goes_once_frames_came_after_it_for_a_while(board, monkeypatch):
+    monkeypatch.setattr("guard.watch.board._RENEW_S", 0.0)
+    board.saw("door", look(decision(), picture=b"jpeg"))
+    board.saw("door", look(decision()))
+    assert board.picture("door") == b"jpeg"
+    monkeypatch.setattr("guard.watch.tile._LASTING_S", -1.0)
+    assert board.picture("door") == b"jpeg", "one of a feed that stands still stays"
+    board.saw("door", look(decision()))
+    assert board.picture("door") is None
+    assert board.since(0)["tiles"]["door"]["picture"] is None
+
+
 def test_a_tile_says_why_there_is_no_picture(board):
     board.saw("door", look(decision(), why="the detector failed"))
     tile = board.since(0)["tiles"]["door"]

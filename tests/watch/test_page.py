@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ pytest.importorskip("uvicorn", reason="the live page needs frguard[watch]")
 
 from guard.testing import FakeDetector
 from guard.watch import app, feeds
+from guard.watch.board import Board
 from guard.watch.runs import Attempt
 from tests.conftest import OFFICE, POLICE
 from tests.watch.running import served, wait_for, write_noise
@@ -144,6 +146,29 @@ def test_on_demand_the_detector_rests_while_nobody_looks_on(make_guard, clip):
         assert g.detector.seen > 0
 
 
+def test_on_change_a_picture_is_covered_by_the_faces_of_its_very_frame(make_guard, tmp_path):
+    folder = tmp_path / "still"
+    folder.mkdir()
+    picture = np.random.default_rng(1).integers(60, 200, (120, 160, 3), np.uint8)
+    for number in range(20):
+        cv2.imwrite(str(folder / f"{number}.png"), picture)
+    detector = FakeDetector()
+    text = OFFICE.replace('id = "door"', 'id = "door"\ndetect = "on-change"\nmax_stale_s = 60')
+    with (
+        served(make_guard(text, detector=detector), {"door": folder}, [AT_THE_DOOR], rate=5.0) as page,
+        page.enter().events() as events,
+    ):
+        next(event for event in events if event["tiles"].get("door", {}).get("picture"))
+        detector.boxes = [FACE]  # and nothing in the picture gives it away
+
+        def covered():
+            shown = cv2.imdecode(np.frombuffer(page.ask("/pictures/door").body, np.uint8), cv2.IMREAD_COLOR)
+            x1, y1, x2, y2 = FACE
+            return shown[y1:y2, x1:x2].max() < 40
+
+        wait_for(covered, seconds=5.0)
+
+
 def test_a_recording_that_is_shown_again_does_not_run_backwards(make_guard, clip, monkeypatch):
     monkeypatch.setattr("guard.replay.container._created", lambda *_: datetime(2026, 1, 1, tzinfo=UTC))
     with served(make_guard(OFFICE), {"door": clip}, [AT_THE_DOOR]) as page:
@@ -189,6 +214,21 @@ def test_there_are_only_so_many_streams(make_guard, clip, monkeypatch):
     with served(make_guard(), {"bodycam": clip}) as page, page.enter().events() as events:
         next(events)
         assert page.ask("/events").status == 503
+
+
+def test_streams_that_were_asked_for_at_once_are_no_more_than_that(make_guard, monkeypatch):
+    monkeypatch.setattr(app, "MOST_STREAMS", 1)
+    board = Board({})
+    changes = app._Pages(make_guard(), board)._changes(0)
+    with board.viewer(), pytest.raises(StopAsyncIteration):
+        asyncio.run(anext(changes))
+
+
+def test_a_last_event_that_no_board_ever_had_is_none(make_guard, clip):
+    with served(make_guard(), {"bodycam": clip}) as page:
+        boot = first(page.enter())["id"].partition("-")[0]
+        with page.events(f"{boot}-{'9' * 5000}") as events:
+            assert next(events)["tiles"]
 
 
 @pytest.mark.parametrize("target", ["/sources/nobody", "/pictures/nobody", "/static/..%2fwatch.py", "/static/nothing"])

@@ -101,6 +101,13 @@ _FOR_TOOLS = frozenset(
 )
 """Fields whose insides the model reads as text, or nobody reads: names in them mean nothing here."""
 
+_TELLING = frozenset(
+    {*_ADDRESSES, *_ENCODED, *_PICTURES, *_REFERENCES, *_SOUND, "filename", "data", "url", "uri", "result"}
+)
+"""Fields whose text may be something else than words."""
+
+_BEYOND = "a request nested or numbered beyond the bounds"
+
 _TOOL_CALLS = frozenset(["tool_use", "server_tool_use", "mcp_tool_use"])
 _DATA_URL = re.compile(r"\s*data:", re.IGNORECASE)
 _ADDRESS = re.compile(r"\s*[a-z][a-z0-9+.-]{1,20}://\S", re.IGNORECASE)
@@ -156,7 +163,7 @@ class Content:
         """
         self._left -= 1
         if len(path) > MAX_DEPTH or self._left < 0:
-            self.refer("a request nested or numbered beyond the bounds")
+            self.refer(_BEYOND)
         elif isinstance(node, str):
             self._text(node, path, "" if as_text else role)
         elif isinstance(node, dict):  # before `Mapping`, which takes far longer to ask
@@ -180,7 +187,15 @@ class Content:
         if not as_text and kind in _REFERENCE_TYPES:
             self.refer(_REFERENCE_TYPES[kind])
         for key, value in node.items():
-            name, where = _plain(key), (*path, key)
+            name = _PLAIN.get(key) or _plain(key)
+            if type(value) is str and (as_text or name in _FOR_TOOLS or name not in _TELLING):
+                self._left -= 1
+                if len(path) >= MAX_DEPTH or self._left < 0:
+                    self.refer(_BEYOND)
+                elif ":" in value:
+                    self._words(value, (*path, key))
+                continue
+            where = (*path, key)
             if as_text or name in _FOR_TOOLS or _is_for_tools(name, node, kind, role):
                 self.look(value, where, as_text=True)
             elif name in _REFERENCES or (name == "filename" and role == "inputconfig"):
@@ -231,7 +246,7 @@ class Content:
             self.refer("text that is no base64, or too short to hold a picture")
 
     def _words(self, text: str, path: Path) -> None:
-        lowered = text.lower() if "ata:" in text or "ATA:" in text else ""
+        lowered = text.lower() if ":" in text else ""
         if "data:image/" not in lowered and "data:video/" not in lowered:
             return
         if lowered.lstrip().startswith(("data:image/", "data:video/")):

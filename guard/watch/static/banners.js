@@ -4,16 +4,29 @@ import { el, setText } from "./dom.js";
 import { choose, outcomesOf } from "./choice.js";
 
 const NAMED = 3;
+const LINGER_MS = 4000;
 
 const box = document.getElementById("banners");
+const lingering = new Map();
 let said = "";
 
 export function drawBanners(tiles, mode, link) {
-  const banners = [...shadow(mode), ...connection(link), ...grouped(Object.entries(tiles).flatMap(troubles))];
+  const found = lingered(Object.entries(tiles).flatMap(troubles));
+  const banners = [...shadow(mode), ...connection(link), ...grouped(found)];
   const text = JSON.stringify(banners.map(({ kind, text, sources }) => [kind, measureless(text), sources]));
   if (text === said) return;
   said = text;
   box.replaceChildren(...banners.map(draw));
+}
+
+// A fault of single frames comes and goes several times a second: its banner stays a while, so that the page stands still.
+function lingered(found) {
+  const now = performance.now();
+  const key = ({ kind, text, source }) => JSON.stringify([kind, measureless(text), source]);
+  const current = new Set(found.map(key));
+  for (const one of found) if (one.kind === "fault") lingering.set(key(one), { one, until: now + LINGER_MS });
+  for (const [name, { until }] of lingering) if (until < now) lingering.delete(name);
+  return [...found, ...[...lingering].filter(([name]) => !current.has(name)).map(([, { one }]) => one)];
 }
 
 // Sources with the same trouble share a banner, so that many do not fill the page.
@@ -52,6 +65,10 @@ function shadow(mode) {
 }
 
 function connection(link) {
+  if (link === "full") {
+    const text = "As many browsers look on as may at once. Trying again.";
+    return [{ kind: "fault", title: "Too many look on.", text }];
+  }
   if (link === "lost") return [{ kind: "fault", title: "No connection.", text: "What is shown is old. Trying again." }];
   const text = "The server refuses this browser. Open the address that guard watch printed.";
   return link === "refused" ? [{ kind: "fault", title: "No access.", text }] : [];

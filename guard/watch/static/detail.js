@@ -16,6 +16,8 @@ const picture = el("div", { className: "picture" }, image, why);
 const found = el("div");
 const unfolded = new Set();
 let shown = { id: null, said: "", at: 0 };
+let drawn = "";
+let counts = [];
 
 document.getElementById("close").addEventListener("click", close);
 addEventListener("keydown", (event) => {
@@ -46,7 +48,9 @@ export function drawDetail(tiles, boot) {
     shown = { id, said: "", at: 0 };
     panel.hidden = false;
     setText(document.getElementById("detail-title"), id);
-    found.replaceChildren(el("p", { className: "empty" }, "Asking the guard."));
+    image.hidden = true; // the picture of another source would stand under this one's name
+    image.removeAttribute("src");
+    say("Asking the guard.");
     body.replaceChildren(picture, found);
     body.scrollTop = 0;
     if (choice.asked) {
@@ -84,24 +88,35 @@ async function ask(id) {
     const said = await answer.json();
     if (shown.id === id) draw(said);
   } catch (error) {
-    if (shown.id === id) found.replaceChildren(el("p", { className: "empty" }, `No answer: ${error.message}`));
+    if (shown.id === id) say(`No answer: ${error.message}`);
   }
 }
 
-function draw(said) {
-  const text = JSON.stringify(said);
-  if (found.dataset.text === text) return;
-  found.dataset.text = text;
-  found.replaceChildren(...said.calls.map(call), ...context(said.context), declared(said.declared));
+function say(text) {
+  drawn = "";
+  found.replaceChildren(el("p", { className: "empty" }, text));
 }
 
-function call(said) {
+// Drawn anew only where something else is said than that there were more calls: a selection and the focus stay.
+function draw(said) {
+  const text = JSON.stringify(said, (key, value) => (key === "count" ? undefined : value));
+  if (drawn !== text) {
+    drawn = text;
+    const focused = found.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
+    counts = said.calls.map(() => el("span"));
+    found.replaceChildren(...said.calls.map(call), ...context(said.context), declared(said.declared));
+    if (focused) [...found.querySelectorAll("summary")].find((each) => each.dataset.key === focused)?.focus();
+  }
+  said.calls.forEach((one, at) => setText(counts[at], `${one.count.toLocaleString("en")} ${one.count === 1 ? "call" : "calls"}`));
+}
+
+function call(said, at) {
   const judged = said.judged_as === said.service ? "" : `, judged as ${said.judged_as}`;
   return el(
     "article",
     { className: `verdict ${said.outcome}` },
     el("h3", {}, badge(said.outcome, said.enforced), ` ${said.action} at ${said.service}${judged}`),
-    el("p", { className: "soft" }, `since ${clock(said.since)}, ${said.count.toLocaleString("en")} calls`),
+    el("p", { className: "soft" }, `since ${clock(said.since)}, `, counts[at]),
     said.fault ? el("p", {}, `The guard could not judge: ${said.fault}`) : null,
     ...lift(said),
     ...reasons(said),
@@ -133,7 +148,9 @@ function reason(said) {
 }
 
 function fold(key, title, ...content) {
-  const folded = el("details", { open: unfolded.has(key) }, el("summary", {}, title), ...content);
+  const summary = el("summary", {}, title);
+  summary.dataset.key = key;
+  const folded = el("details", { open: unfolded.has(key) }, summary, ...content);
   folded.addEventListener("toggle", () => (folded.open ? unfolded.add(key) : unfolded.delete(key)));
   return folded;
 }

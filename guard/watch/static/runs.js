@@ -8,22 +8,23 @@ const KEPT = 300;
 const list = document.getElementById("runs");
 const pause = document.getElementById("pause");
 const drawn = new Map();
-let held = [];
+let held = new Map();
 
 pause.addEventListener("click", () => {
   const paused = pause.getAttribute("aria-pressed") !== "true";
   pause.setAttribute("aria-pressed", String(paused));
   pause.textContent = paused ? "Go on" : "Pause";
   if (!paused) {
-    takeRuns(held);
-    held = [];
+    takeRuns(held.values());
+    held = new Map();
     filterRuns();
   }
 });
 
 export function takeRuns(runs) {
   if (pause.getAttribute("aria-pressed") === "true") {
-    held = [...held, ...runs].slice(-KEPT);
+    for (const run of runs) held.set(run.run, run);
+    cut(held, () => {});
     return;
   }
   for (const run of runs) {
@@ -31,10 +32,15 @@ export function takeRuns(runs) {
     if (known) update(known, run);
     else add(run);
   }
-  while (drawn.size > KEPT) {
-    const [number, line] = drawn.entries().next().value;
-    line.item.remove();
-    drawn.delete(number);
+  cut(drawn, (line) => line.item.remove());
+}
+
+// The oldest go first.
+function cut(runs, drop) {
+  while (runs.size > KEPT) {
+    const [number, run] = runs.entries().next().value;
+    drop(run);
+    runs.delete(number);
   }
 }
 
@@ -53,7 +59,7 @@ export function filterRuns() {
 
 export function forgetRuns() {
   drawn.clear();
-  held = [];
+  held = new Map();
   list.replaceChildren();
 }
 
@@ -77,6 +83,7 @@ function update(line, run) {
   line.run = run;
   setText(line.time, clock(run.first));
   line.time.dateTime = run.first;
+  line.time.title = new Date(run.first).toLocaleString();
   setText(line.count, run.count > 1 ? `${times(run.count)}, last ${clock(run.last)}` : "");
 }
 

@@ -1,6 +1,6 @@
 // One tile a source, drawn once and then kept up to date in place, so that neither focus nor a picture flickers.
 
-import { badge, el, more, setAttribute, setText, svg } from "./dom.js";
+import { badge, el, setAttribute, setText, svg } from "./dom.js";
 import { choice, choose, fitsTile } from "./choice.js";
 import { show } from "./pictures.js";
 
@@ -75,6 +75,7 @@ function build(id) {
     el("div", { className: "name" }, el("h3", {}, open), parts.state),
     parts.calls,
     parts.minute,
+    el("p", { className: "axis", ariaHidden: "true" }, el("span", {}, "a minute ago"), el("span", {}, "now")),
     el(
       "dl",
       {},
@@ -99,13 +100,19 @@ function drawCall(call) {
   const name = `${call.action} at ${call.service}`;
   if (!call.run) return el("li", {}, el("b", { className: "badge none" }, "no verdict"), el("span", {}, name));
   const rules = call.run.rules;
-  const why = call.run.fault ? "the guard could not judge" : rules.length ? rules[0] + more(rules.length - 1) : null;
   return el(
     "li",
     {},
     badge(call.run.outcome, call.run.enforced),
-    el("span", {}, name, why ? el("small", {}, why) : null),
+    el("span", {}, name, el("small", { title: rules.join(", ") }, why(call.run))),
   );
+}
+
+// One line whatever the outcome: tiles whose height changed with every verdict would move those below them.
+function why({ fault, rules }) {
+  if (fault) return "the guard could not judge";
+  if (!rules.length) return "no rule forbids it";
+  return rules.length > 1 ? `${rules[0]}, ${rules.length - 1} more` : rules[0];
 }
 
 function drawMinute(parts, minute) {

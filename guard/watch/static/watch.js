@@ -7,9 +7,10 @@ import { setText } from "./dom.js";
 import { filterRuns, forgetRuns, takeRuns } from "./runs.js";
 import { drawTile, filterTiles, forgetTiles } from "./tiles.js";
 
-const LINKS = { live: "live", lost: "reconnecting", refused: "no access" };
+const LINKS = { live: "live", lost: "reconnecting", refused: "no access", full: "waiting for a place" };
+const AGAIN_MS = 3000;
 
-let tiles = {};
+let tiles = Object.create(null); // a source may be called like anything that objects inherit
 let boot = null;
 let mode = "enforce";
 let link = "connecting";
@@ -21,7 +22,7 @@ const clear = document.getElementById("clear");
 function take(change) {
   if (change.boot !== boot) {
     boot = change.boot;
-    tiles = {};
+    tiles = Object.create(null);
     forgetTiles();
     forgetRuns();
   }
@@ -69,8 +70,23 @@ clear.addEventListener("click", () => {
 });
 document.getElementById("filters").addEventListener("submit", (event) => event.preventDefault());
 
+// A stream that breaks is opened again by the browser; one that is refused is not, and the browser does not say why.
+function listen() {
+  const events = new EventSource("/events");
+  events.addEventListener("open", () => linked("live"));
+  events.addEventListener("message", (event) => take(JSON.parse(event.data)));
+  events.addEventListener("error", () => {
+    if (events.readyState === EventSource.CLOSED) askWhy();
+    else linked("lost");
+  });
+}
+
+async function askWhy() {
+  const status = await fetch("/static/icon.svg").then((answer) => answer.status, () => 0);
+  if (status >= 400 && status < 500) return linked("refused");
+  linked(status === 200 ? "full" : "lost");
+  setTimeout(listen, AGAIN_MS);
+}
+
 readAddress();
-const events = new EventSource("/events");
-events.addEventListener("open", () => linked("live"));
-events.addEventListener("message", (event) => take(JSON.parse(event.data)));
-events.addEventListener("error", () => linked(events.readyState === EventSource.CLOSED ? "refused" : "lost"));
+listen();

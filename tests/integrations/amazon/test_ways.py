@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import copy
 import functools
 import importlib
 import json
@@ -12,6 +14,7 @@ import textwrap
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import cv2
 import pytest
 
 import guard
@@ -20,6 +23,7 @@ from guard.integrations.watching import watch
 from tests.integrations.amazon.calls import (
     FACE,
     FRANCE,
+    OREGON,
     call,
     search,
     straight_to_the_endpoint,
@@ -296,3 +300,113 @@ def test_parameters_that_cannot_be_read_are_refused_and_recorded(client, server,
         client.search_faces_by_image(**endless)
     assert g.ledger.verdicts() == ["fault"]
     server.assert_untouched()
+
+
+# ---- what is done to a client, and what is done last
+
+
+def straight(endpoint: Any) -> Any:
+    """An endpoint of the caller's own, which sends what it is given."""
+
+    class Straight(type(endpoint)):  # type: ignore[misc]
+        def make_request(self, operation_model: Any, request_dict: Any) -> Any:
+            return self._send_request(request_dict, operation_model)
+
+    made = Straight.__new__(Straight)
+    made.__dict__.update(endpoint.__dict__)
+    return made
+
+
+class Session:
+    """An HTTP session of the caller's own."""
+
+    def __init__(self) -> None:
+        self.sent: list[Any] = []
+
+    def send(self, request: Any) -> Any:
+        self.sent.append(request)
+        raise AssertionError("sent")
+
+    def close(self) -> None: ...
+
+
+def test_clients_that_are_copied_stripped_or_wired_anew_send_nothing(make_client, server, make_guard, picture):
+    watch.add([ADAPTER])
+    session = Session()
+
+    def copied(client: Any) -> Any:
+        made = type(client).__new__(type(client))
+        made.__dict__.update(copy.copy(client.__dict__))
+        return made
+
+    def stripped(client: Any) -> Any:
+        events = client.meta.events
+        for name in (
+            "provide-client-params",
+            "before-parameter-build",
+            "before-call",
+            "before-send",
+            "request-created",
+        ):
+            for handler in list(events._emitter._handlers.prefix_search(f"{name}.rekognition")):
+                events.unregister(f"{name}.rekognition.SearchFaces", handler)
+        return client
+
+    def of_another_session(client: Any) -> Any:
+        client._endpoint.http_session = session
+        return client
+
+    def bound_again(client: Any) -> Any:
+        client.search_faces = type(client).search_faces.__get__(client)
+        client._make_api_call = functools.partial(type(client)._make_api_call, client)
+        return client
+
+    g = make_guard(POLICE)
+    for change in (copied, stripped, of_another_session, bound_again):
+        client = change(make_client())
+        with g.source().frame(picture), pytest.raises(guard.Denied):
+            search(client)
+        server.assert_untouched()
+    assert session.sent == []
+    assert g.ledger.verdicts() == ["deny"] * 4
+
+
+def test_an_endpoint_of_one_s_own_is_judged_with_its_client_and_by_the_fence_without(
+    make_client, server, make_guard, picture
+):
+    client = make_client()
+    client._endpoint = straight(client._endpoint)
+    guard.install()
+    with make_guard(POLICE).source().frame(picture):
+        with pytest.raises(guard.Denied):
+            search(client)
+        with pytest.raises((guard.Denied, botocore.exceptions.HTTPClientError), match="AWS-2020"):
+            straight_to_the_endpoint(client, "SearchFaces", {"CollectionId": "staff", "FaceId": FACE})
+    server.assert_untouched()
+
+
+def test_another_picture_that_is_put_in_right_before_it_is_sent_is_judged_on_its_own(
+    make_client, session, server, make_guard, picture
+):
+    """The call was released for the picture that was judged, and for no other, whatever it is for."""
+    if "bedrock-runtime" not in session.get_available_services():
+        pytest.skip("this botocore knows no Bedrock")
+    bedrock = make_client("bedrock-runtime")
+    guard.install()
+    png = cv2.imencode(".png", picture)[1].tobytes()
+    given = json.dumps({"prompt": "who?", "images": [base64.b64encode(png).decode()]}).encode()
+    g = make_guard(f'{OREGON}\n[services]\n"{server.host}" = "other"\n')
+
+    def swap(request: Any, **_: Any) -> None:
+        request.body = given
+
+    with g.source().frame(picture):
+        bedrock.invoke_model(modelId="some.model", body=given)
+        bedrock.meta.events.register("before-send.bedrock-runtime.InvokeModel", swap)
+        with pytest.raises(botocore.exceptions.HTTPClientError) as caught:
+            bedrock.invoke_model(modelId="some.model", body=given)
+        assert isinstance(caught.value.kwargs["error"], (guard.Denied, guard.GuardFault))
+    assert server.requests == 1
+    assert server.bodies[0] != given
+    assert g.ledger.verdicts()[:2] == ["redact", "redact"]
+    assert set(g.ledger.verdicts()[2:]) <= {"deny", "fault"}

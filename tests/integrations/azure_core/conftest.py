@@ -8,23 +8,12 @@ from typing import Any
 import cv2
 import pytest
 
-import guard
 from guard.integrations.azure import ADAPTER
 from guard.integrations.watching import watch
-from tests.integrations.loopback import counting_server
+from tests.integrations.setting_up import cleaned, serving
 
-
-@pytest.fixture(autouse=True)
-def _clean(monkeypatch):
-    monkeypatch.setattr("guard.guard._latest", None)
-    yield
-    guard.uninstall()
-
-
-@pytest.fixture
-def server():
-    with counting_server() as service:
-        yield service
+_clean = cleaned()
+server = serving()
 
 
 @pytest.fixture

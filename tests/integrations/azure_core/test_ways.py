@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import subprocess
 import sys
@@ -259,3 +260,62 @@ def test_a_call_is_decided_once_with_the_fences_below_it(client, server, make_gu
     assert face.ledger.verdicts() == ["allow"]
     assert model.ledger.verdicts() == ["redact", "deny"]
     assert_face_is_covered(picture_of(server.bodies[1]), picture)
+
+
+def test_a_header_that_makes_another_method_of_it_is_judged_anew(server, make_guard, picture):
+    watch.add([ADAPTER])
+
+    def turn(request: Any) -> None:
+        request.headers["X-HTTP-Method-Override"] = "POST"
+
+    with turned(server, turn) as client, make_guard(POLICE).source().frame(picture), pytest.raises(guard.Denied):
+        send(client, "GET", "/face/v1.2/largepersongroups/staff/persons")
+    server.assert_untouched()
+
+
+class Transport(core.pipeline.transport.HttpTransport):
+    """One of the caller's own."""
+
+    def __init__(self) -> None:
+        self.sent: list[Any] = []
+
+    def send(self, request: Any, **_: Any) -> Any:
+        self.sent.append(request)
+        raise AssertionError("sent")
+
+    def open(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+def test_pipelines_that_are_copied_or_wired_anew_send_nothing(client, server, make_guard, picture):
+    own = Transport()
+
+    class Whole(Pipeline):
+        """Runs its policies itself."""
+
+        def run(self, request: Any, **kwargs: Any) -> Any:
+            context = core.pipeline.PipelineContext(self._transport)
+            return self._impl_policies[0].send(PipelineRequest(request, context))
+
+    def exchanged(pipeline: Any) -> Any:
+        pipeline._transport = own
+        pipeline._impl_policies[-1].next._sender = own
+        return pipeline
+
+    hooks = [core_policies.CustomHookPolicy()]
+    pipelines = {
+        "a copy": copy.copy(client._pipeline),
+        "another transport": Pipeline(own, policies=[core_policies.RetryPolicy(retry_total=2)]),
+        "another run": Whole(own, policies=hooks),
+        "another transport later": exchanged(Pipeline(RequestsTransport(), policies=hooks)),
+    }
+    method, path, body = FACE_CALLS["identify"]
+    with make_guard(POLICE).source().frame(picture):
+        for name, pipeline in pipelines.items():
+            with pytest.raises(guard.Denied):
+                print(name, pipeline.run(HttpRequest(method, f"{server.url}/face/v1.2{path}", json=body)))
+    assert own.sent == []
+    server.assert_untouched()
