@@ -15,6 +15,7 @@ from rich.progress import Progress, TaskID
 
 from guard.cli import main
 from guard.cli.sweep import _progress
+from guard.errors import GuardError
 from guard.sweep import sweep
 from tests.sweep.conftest import POLICE, MakeOrder, archive, in_process
 
@@ -137,3 +138,20 @@ def test_on_a_terminal_clips_are_counted_while_they_are_decided(
     assert [said["completed"] for said in told[1:]] == pytest.approx(
         [sizes[0] / 2, sizes[0] / 2 + sizes[1] / 4, sizes[0] + sizes[1] / 4, sum(sizes)]
     )
+
+
+@pytest.mark.parametrize(("arguments", "patience_s"), [((), 600), (("--patience", "30"), 30)])
+def test_how_long_a_process_may_be_silent_can_be_said(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], patience_s: int
+):
+    said: list[dict[str, Any]] = []
+
+    def sweeps(*paths: object, **options: Any) -> None:
+        said.append(options)
+        raise GuardError("that is all")
+
+    (tmp_path / "in").mkdir()
+    for where, options in (("guard.cli.sweep.run_sweep", ()), ("guard.sweep.ray.sweep", ("--ray", "local"))):
+        monkeypatch.setattr(where, sweeps)
+        assert command(*USUAL, *options, *arguments)[0] == 1
+    assert [options["patience_s"] for options in said] == [patience_s, patience_s]
