@@ -111,7 +111,7 @@ def make(path: Path, size: tuple[int, int], frames: int) -> Path:
 
 
 def config_of(folder: Path) -> Path:
-    """The body-worn sample's file, with the default smallest face."""
+    """The body-worn sample's file, with 32 px as the smallest face."""
     text = (ROOT / "samples/bodycam/guard.toml").read_text().replace("min_face_px = 20", "min_face_px = 32")
     path = folder / "guard.toml"
     path.write_text(text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -113,7 +114,7 @@ def _order(
 
 @contextmanager
 def _progress(paths: list[Path], order: Order) -> Iterator[Callable[[Path, float], None] | None]:
-    """A progress bar on stderr, where that is a terminal: bytes done, of those that were counted beforehand."""
+    """A progress bar on stderr, where that is a terminal: bytes done, of those that are counted meanwhile."""
     if not sys.stderr.isatty():
         yield None
         return
@@ -125,13 +126,18 @@ def _progress(paths: list[Path], order: Order) -> Iterator[Callable[[Path, float
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
     with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("counting", total=None)
-        found = total = 0
-        for clip in clips(paths, leave_out=order.out):
-            if not isinstance(clip, GuardError):
-                found, total = found + 1, total + _size(clip)
-        bar.update(task, total=total, description=f"{found:,} clips")
         working: dict[Path, float] = {}
         done = 0.0
+        over = threading.Event()
+
+        def count() -> None:
+            found = total = 0
+            for clip in clips(paths, leave_out=order.out):
+                if over.is_set():
+                    return
+                if not isinstance(clip, GuardError):
+                    found, total = found + 1, total + _size(clip)
+            bar.update(task, total=total, description=f"{found:,} clips")
 
         def tell(path: Path, part: float) -> None:
             nonlocal done
@@ -142,7 +148,12 @@ def _progress(paths: list[Path], order: Order) -> Iterator[Callable[[Path, float
                 done += _size(path)
             bar.update(task, completed=done + sum(working.values()))
 
-        yield tell
+        # Nobody waits for it: an archive of a million files takes a while to be counted.
+        threading.Thread(target=count, name="guard-counting", daemon=True).start()
+        try:
+            yield tell
+        finally:
+            over.set()
 
 
 def _size(path: Path) -> int:

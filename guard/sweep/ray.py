@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from guard.sweep.summary import Summary
     from guard.sweep.unit import Worker
 
-__all__ = ["connected", "run_on_ray", "sweep"]
+__all__ = ["check_answers", "connected", "run_on_ray", "sweep"]
 
 LOCAL = "local"
 _AT_A_TIME = 10_000

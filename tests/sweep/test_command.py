@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import sys
+import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
+from rich.progress import Progress, TaskID
 
 from guard.cli import main
+from guard.cli.sweep import _progress
+from guard.errors import GuardError
 from guard.sweep import sweep
-from tests.sweep.conftest import POLICE, archive, in_process
+from tests.sweep.conftest import POLICE, MakeOrder, archive, in_process
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -104,3 +110,48 @@ def test_a_mistake_is_one_line(command: Command, tmp_path: Path, arguments: list
     found, _, err = command(*arguments)
     (line,) = [line for line in err.splitlines() if line.startswith("guard:")]
     assert (found, said in line) == (status, True), err
+
+
+def test_on_a_terminal_clips_are_counted_while_they_are_decided(
+    tmp_path: Path, make_order: MakeOrder, monkeypatch: pytest.MonkeyPatch
+):
+    """A part of a clip counts until all of it does, each once."""
+    one, other = archive(tmp_path / "in", 2)
+    order = make_order()
+    counted = threading.Event()
+    told: list[dict[str, Any]] = []
+
+    def update(self: Progress, task: TaskID, **said: Any) -> None:
+        told.append(said)
+        if "total" in said:
+            counted.set()
+
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(Progress, "update", update)
+    with _progress([tmp_path / "in"], order) as tell:
+        assert tell is not None
+        assert counted.wait(60)
+        for path, part in ((one, 0.5), (other, 0.25), (one, 1.0), (other, 1.0)):
+            tell(path, part)
+    sizes = one.stat().st_size, other.stat().st_size
+    assert told[0] == {"total": sum(sizes), "description": "2 clips"}
+    assert [said["completed"] for said in told[1:]] == pytest.approx(
+        [sizes[0] / 2, sizes[0] / 2 + sizes[1] / 4, sizes[0] + sizes[1] / 4, sum(sizes)]
+    )
+
+
+@pytest.mark.parametrize(("arguments", "patience_s"), [((), 600), (("--patience", "30"), 30)])
+def test_how_long_a_process_may_be_silent_can_be_said(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], patience_s: int
+):
+    said: list[dict[str, Any]] = []
+
+    def sweeps(*paths: object, **options: Any) -> None:
+        said.append(options)
+        raise GuardError("that is all")
+
+    (tmp_path / "in").mkdir()
+    for where, options in (("guard.cli.sweep.run_sweep", ()), ("guard.sweep.ray.sweep", ("--ray", "local"))):
+        monkeypatch.setattr(where, sweeps)
+        assert command(*USUAL, *options, *arguments)[0] == 1
+    assert [options["patience_s"] for options in said] == [patience_s, patience_s]

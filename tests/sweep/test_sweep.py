@@ -462,4 +462,5 @@ def test_memory_keeps_one_nobody_for_all_frames_without_faces():
     memory = Memory(None, min_face_px=32, face_score=0.5)  # type: ignore[arg-type]
     for each in (picture, later):
         memory.keep(each, Faces(np.empty((0, 4), np.float32), np.empty(0, np.float32)))
-    assert memory.detect(picture) is memory.detect(later)
+    asked = {"min_face_px": 32, "face_score": 0.5}
+    assert memory.detect(picture, **asked) is memory.detect(later, **asked)
