@@ -43,7 +43,8 @@ def _send(original: Callable[..., Any]) -> Callable[..., Any]:
 async def _through(req: Any, go: Callable[[], Awaitable[Any]]) -> Any:
     """Judges a request, and does with it what is to be done."""
     body = await _contents(req.body)
-    async with crossing_async(described(req.method, str(req.url), req.headers, body)) as judged:
+    via = getattr(req, "server_hostname", None) or ""
+    async with crossing_async(described(req.method, str(req.url), req.headers, body, via)) as judged:
         if judged is None and isinstance(body, bytes) and body and not isinstance(req.body, bytes):
             judged = body  # a payload that was read can be read once only
         if judged:

@@ -235,7 +235,10 @@ def _body(request: Request, found: Crossing, payload: Any) -> bytes | None:
     try:
         return found.body.with_payload(payload)
     except Exception as error:  # what cannot be written back is not sent
-        raise GuardFault(f"the request could not be made again: {type(error).__name__}: {error}") from error
+        raise GuardFault(
+            f"the request could not be made again with what may go out: {type(error).__name__}: {error}",
+            mend="send the picture as a part of JSON, as a file of a form, or as the whole body",
+        ) from error
 
 
 def with_length(headers: Any, length: int) -> Any:

@@ -79,16 +79,22 @@ def _handled_later(original: Callable[..., Any]) -> Callable[..., Any]:
 def _described(request: Any) -> Any:
     """By its stream, which is what is sent: what `read` has kept may be older than what somebody put in there."""
     stream = request.stream
-    kind = type(stream)
-    if kind.__module__.partition(".")[0] in ("httpx", "httpx2"):
-        if kind.__name__ == "ByteStream":  # also as a redirect hands it on
-            stream = b"".join(stream)
-        elif kind.__name__ == "MultipartStream" and not hasattr(request, "_content"):
-            stream = request.read() if _length(request) <= MOST_BYTES_READ else stream
+    given: Any = type(stream)
+    kind = _kind_of(given)
+    if kind == "ByteStream":  # also as a redirect hands it on
+        stream = b"".join(stream)
+    elif kind == "MultipartStream" and not hasattr(request, "_content"):
+        stream = request.read() if _length(request) <= MOST_BYTES_READ else stream
     if not request.extensions:
         return described(request.method, str(request.url), request.headers, stream)
     url, via = _addressed(request)
     return described(request.method, url, request.headers, stream, via)
+
+
+@lru_cache(maxsize=64)
+def _kind_of(stream: type) -> str:
+    """The name of one of the libraries' own streams; empty for one of the caller's, which may give what it likes."""
+    return stream.__name__ if stream.__module__.partition(".")[0] in ("httpx", "httpx2") else ""
 
 
 def _addressed(request: Any) -> tuple[str, str]:

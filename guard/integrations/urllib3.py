@@ -30,14 +30,19 @@ def _urlopen(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _addressed(pool: Any, method: str, url: str) -> tuple[str, str]:
-    """The URL in full, which it is already behind a proxy, and whom the pool is connected to, as in `http_client`."""
+    """The URL in full, which it is already behind a proxy, and whom the pool is connected to, as in `http_client`.
+
+    A pool may name another host to the certificate than it connects to.
+    """
     host = f"[{pool.host}]" if ":" in str(pool.host).strip("[]") else pool.host
-    via = f"{host}:{pool.port}" if pool.port else str(host)
+    here = f"{host}:{pool.port}" if pool.port else str(host)
+    named = pool.conn_kw.get("server_hostname") or ""
+    via = f"{here},{named}" if named else here
     if method.upper() == "CONNECT":
         return f"https://{url}", via
     if url.partition("://")[0].lower() in ("http", "https"):
         return url, via
-    return f"{pool.scheme}://{via}{url}", ""
+    return f"{pool.scheme}://{here}{url}", named
 
 
 ADAPTER = Adapter(

@@ -299,13 +299,35 @@ def test_an_extension_that_asks_for_another_target_is_what_is_judged(server, pol
     assert g.ledger.verdicts() == ["deny"] * 4 + ["redact"]
 
 
-def test_a_request_that_names_the_host_to_the_certificate_alone_is_judged(server, police):
-    httpx = needed("httpx")
-    install("httpx")
+@pytest.mark.parametrize("library", ["httpx", "urllib3", "aiohttp"])
+def test_a_request_that_names_the_host_to_the_certificate_alone_is_judged(server, police, library):
+    made = needed(library)
+    install(library)
     g = police("azure_openai")
-    with counting_server() as other, frame(g), httpx.Client() as session:
-        named = {"sni_hostname": "models.openai.azure.com"}
-        assert session.post(other.url + CHAT, content=FAR, headers=JSON, extensions=named).status_code == 403
+    name = "models.openai.azure.com"  # nobody resolves it: the connection is to this machine
+
+    async def ask() -> None:
+        async with (
+            made.ClientSession() as session,
+            session.post(other.url.replace("http", "https") + CHAT, data=FAR, headers=JSON, server_hostname=name),
+        ):
+            pass
+
+    def of_httpx() -> None:
+        with made.Client() as session:
+            named = {"sni_hostname": name}
+            session.post(other.url + CHAT, content=FAR, headers=JSON, extensions=named).raise_for_status()
+
+    ways = {
+        "httpx": of_httpx,
+        "urllib3": lambda: made.HTTPSConnectionPool("127.0.0.1", port_of(other), server_hostname=name).urlopen(
+            "POST", CHAT, FAR, JSON
+        ),
+        "aiohttp": lambda: asyncio.run(ask()),
+    }
+    with counting_server() as other, frame(g):
+        with pytest.raises(guard.Denied):
+            ways[library]()
         other.assert_untouched()
     assert g.ledger.verdicts() == ["deny"]
 
