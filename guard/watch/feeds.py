@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from guard.errors import GuardError
-from guard.replay.clip import BrokeOff, Clip, Frame, is_address, open_clip, printable
+from guard.errors import GuardError, SourceError
+from guard.replay.clip import BrokeOff, Clip, Frame, is_address, is_camera, open_clip, printable
 
 __all__ = ["Feed", "Standing"]
 
@@ -109,6 +109,8 @@ class Feed:
 
     def _show(self) -> None:
         """Shows the clip once, to its end."""
+        if not (is_address(self._clip) or is_camera(self._clip) or Path(self._clip).exists()):
+            raise SourceError("there is no such clip any more", where=self.name)  # it was there: no slip of the pen
         with closing(open_clip(self._clip, patience_s=self._patience_s)) as clip:
             self._begin(clip)
             self._silent_s = _SILENT_S + 2 / float(clip.rate)

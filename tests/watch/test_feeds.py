@@ -71,12 +71,14 @@ def test_frames_for_which_there_is_no_use_are_left_out(start, tmp_path):
 
 def test_a_file_that_vanishes_is_stalled_and_comes_back(start, tmp_path):
     clip = write_noise(tmp_path / "clip.mp4", frames=4)
+    (tmp_path / "clip2.mp4").touch()
     reader = start(clip)
     wait_for(lambda: reader.feed.standing().state == "running")
     data = clip.read_bytes()
     clip.unlink()
     wait_for(lambda: "there is no such clip" in (reader.feed.standing().why or ""))
     assert reader.feed.standing().state == "stalled"
+    assert "clip2" not in reader.feed.standing().why, "it was no slip of the pen"
     clip.write_bytes(data)
     wait_for(lambda: reader.feed.standing().state == "running")
 
@@ -99,7 +101,7 @@ def test_whatever_breaks_in_a_feed_is_said_and_tried_again(start, tmp_path, monk
         raise RuntimeError("secret") if len(tries) == 1 else SourceError("no answer", where="camera")
 
     monkeypatch.setattr(feeds, "open_clip", breaks)
-    reader = start(tmp_path / "clip.mp4")
+    reader = start(write_noise(tmp_path / "clip.mp4", frames=2))
     wait_for(lambda: len(tries) >= 2)
     standing = wait_for(lambda: (found := reader.feed.standing()).why == "no answer (camera)" and found)
     assert standing.state == "stalled"
@@ -113,7 +115,7 @@ def test_the_wait_before_it_is_tried_again_grows(start, tmp_path, monkeypatch):
         raise SourceError("no answer")
 
     monkeypatch.setattr(feeds, "open_clip", breaks)
-    start(tmp_path / "clip.mp4")
+    start(write_noise(tmp_path / "clip.mp4", frames=2))
     wait_for(lambda: len(tries) >= 4)
     waits = [after - before for before, after in pairwise(tries)]
     assert waits[1] >= 0.1

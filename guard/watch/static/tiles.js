@@ -112,7 +112,7 @@ function drawCall(call) {
 function why({ fault, rules }) {
   if (fault) return "the guard could not judge";
   if (!rules.length) return "no rule forbids it";
-  return rules.length > 1 ? `${rules[0]}, ${rules.length - 1} more` : rules[0];
+  return rules.length > 1 ? `${rules[0]} +${rules.length - 1}` : rules[0];
 }
 
 function drawMinute(parts, minute) {
