@@ -96,6 +96,7 @@ def test_an_interval_holds_the_truth_and_needs_footage():
     low, high = interval(stretches, lambda each: each.recall) or (0.0, 0.0)
     assert 0.75 < low < 0.8 < high < 0.85
     assert interval(stretches[:4], lambda each: each.recall) is None
+    assert interval([Counts(frames=1)] * 5, lambda each: each.recall) is None, "where nobody is, nobody is missed"
 
 
 def test_it_proposes_the_cheapest_setting_that_reaches_the_target(calibrated: Callable[..., Calibration]):
@@ -225,6 +226,8 @@ def test_of_each_kind_the_best_scored_are_kept(tmp_path: Path):
     for number in range(40):
         found = faces([10.0, 10, 30, 30], scores=[0.5 + number % 20 / 100])
         sheet.add(picture, sightings(found, faces()), found)
+    worse = faces([10.0, 10, 30, 30], scores=[0.1])
+    sheet.add(picture, sightings(worse, faces()), worse)
     assert sorted(score for score, _, _ in sheet._kept["first"]) == pytest.approx(
         sorted([0.5 + number / 100 for number in range(4, 20)] * 2)
     )
@@ -266,6 +269,22 @@ def test_the_command_says_what_is_missed_and_what_would_be_better(tmp_path: Path
     status, out, _ = command("clip.mp4", "--target", "0.4", "--json")
     found = json.loads(out)
     assert (status, found["schema"], found["proposed"]["min_face_px"]) == (0, "guard.calibration/1", 64)
+
+
+def test_where_no_setting_reaches_the_target_the_best_is_named(tmp_path: Path, command: Callable[..., Any]):
+    write_clip(tmp_path / "clip.mp4", frames=50)
+    status, out, _ = command("clip.mp4", "--smallest", "8")
+    assert status == 0
+    assert "no setting reaches 0.95; the best is\n          min_face_px = 20, face_score = 0.4: recall 0.667" in out
+
+
+def test_a_broken_clip_is_one_line_beside_the_rest(tmp_path: Path, command: Callable[..., Any]):
+    write_clip(tmp_path / "clip.mp4", frames=50)
+    (tmp_path / "broken.mp4").write_bytes(b"")
+    status, out, err = command("clip.mp4", "broken.mp4")
+    assert (status, len(err.splitlines())) == (1, 1)
+    assert "broken.mp4" in err
+    assert "frames of 1 clips" in out
 
 
 def test_the_setting_in_use_is_that_of_the_source(tmp_path: Path, command: Callable[..., Any]):

@@ -16,6 +16,7 @@ from rich.progress import Progress, TaskID
 from guard.cli import main
 from guard.cli.sweep import _progress
 from guard.errors import GuardError
+from guard.replay.stopping import Stop
 from guard.sweep import sweep
 from tests.sweep.conftest import POLICE, MakeOrder, archive, in_process
 
@@ -85,6 +86,33 @@ def test_verify_checks_everything_and_fails_with_2(command: Command, tmp_path: P
     status, out, _ = command("--verify", "--out", "out", "--json")
     found = json.loads(out)
     assert (status, found["schema"], found["verified"]) == (2, "guard.sweep-verify/1", False)
+
+
+def test_verify_says_what_is_wrong(command: Command, tmp_path: Path):
+    archive(tmp_path / "in", 1)
+    command(*USUAL)
+    (tmp_path / "out/index.jsonl").write_text("")
+    status, out, _ = command("--verify", "--out", "out")
+    assert (status, out.splitlines()[0]) == (2, "NOT VERIFIED: 0 calls in 0 units")
+    assert "index.jsonl is not the one that was signed" in out
+    assert "no --public-key was given" in out
+
+
+def test_of_several_sources_one_has_to_be_named(command: Command, tmp_path: Path):
+    status, _, err = command(*USUAL, text=POLICE + '\n[[source]]\nid = "other"\n')
+    assert (status, "name one of: bodycam, other" in err) == (1, True)
+
+
+def test_that_it_was_interrupted_is_said(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def stopped(*arguments: Any, stop: Stop, **options: Any) -> Any:
+        stop.asked = True
+        return sweep(*arguments, stop=stop, execute=in_process, **options)
+
+    archive(tmp_path / "in", 1)
+    monkeypatch.setattr("guard.cli.sweep.run_sweep", stopped)
+    monkeypatch.setattr("guard.sweep.running.clips", lambda *arguments, **options: iter(()))
+    status, out, _ = command(*USUAL)
+    assert (status, "interrupted: run it again" in out) == (1, True)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -20,6 +21,7 @@ from guard.facts import Faces
 from guard.ledger import read
 from guard.ledger.keys import public_key
 from guard.ledger.verifying import verify
+from guard.replay.clip import BrokeOff
 from guard.replay.stopping import Stop
 from guard.sweep import Order, sweep
 from guard.sweep import folder as folder_module
@@ -29,6 +31,7 @@ from guard.sweep.running import _cores
 from guard.sweep.task import Outcome, Task
 from guard.sweep.unit import Worker, on_one_core
 from guard.sweep.verifying import verify_sweep
+from guard.testing import FakeDetector
 from guard.vision import Detector
 from tests.replay.conftest import write_clip
 from tests.sweep.conftest import OFFICE, POLICE, MakeOrder, Sweep, archive, in_process, ledgers, record_counts
@@ -265,7 +268,7 @@ def test_of_two_attempts_at_one_unit_the_first_stands(tmp_path: Path, make_order
     outcomes = []
 
     def meanwhile(part: float) -> None:
-        if not outcomes:
+        if part and not outcomes:  # 0 is said before anybody looked whether it is done
             outcomes.append(other.take(clip))
 
     outcomes.append(Worker(order).take(clip, progress=meanwhile))
@@ -274,6 +277,94 @@ def test_of_two_attempts_at_one_unit_the_first_stands(tmp_path: Path, make_order
     assert list(record_counts(order.out).values()) == [6]
     assert list(order.out.glob("parts/*")) == []
     assert folder.done(str(outcomes[0].unit)) is not None
+
+
+@pytest.mark.parametrize("at", [0.0, 0.5])
+def test_asked_to_stop_a_unit_leaves_nothing(tmp_path: Path, make_order: MakeOrder, at: float):
+    """While the file is read for its digest, and while it is decided."""
+    (clip,) = archive(tmp_path / "in", 1)
+    with clip.open("ab") as file:
+        file.write((3 << 20).to_bytes(4, "big") + b"free" + bytes((3 << 20) - 8))
+    stop, order = Stop(), make_order()
+
+    def ask(part: float) -> None:
+        stop.asked = stop.asked or part >= at
+
+    with pytest.raises(KeyboardInterrupt):
+        Worker(order).take(clip, progress=ask, stop=stop)
+    assert list(order.out.glob("parts/*")) == list(order.out.glob("units/*")) == []
+
+
+@pytest.mark.parametrize("error", [BrokeOff("the clip broke off"), None])
+def test_a_clip_without_a_frame_is_broken(
+    tmp_path: Path, swept: Sweep, monkeypatch: pytest.MonkeyPatch, error: Exception | None
+):
+    def read(*arguments: object) -> Iterator[object]:
+        if error is not None:
+            raise error
+        yield from ()
+
+    archive(tmp_path / "in", 1)
+    monkeypatch.setattr("guard.replay.container.ContainerClip._read", read)
+    found = swept(tmp_path / "in")
+    assert found.files == {"found": 1, "broken": 1, "units": 0, "made": 0}
+    assert found.broken[0][1].startswith("the clip broke off" if error else "the clip gives no frame")
+
+
+def test_what_is_no_file_is_broken(tmp_path: Path, swept: Sweep):
+    os.mkfifo(tmp_path / "pipe.mp4")
+    found = swept(tmp_path / "pipe.mp4")
+    assert "it is no file" in found.broken[0][1]
+
+
+def test_a_folder_that_cannot_be_read_is_listed(tmp_path: Path, swept: Sweep, monkeypatch: pytest.MonkeyPatch):
+    """Its permissions do not stop whoever runs these tests as root."""
+    archive(tmp_path / "in", 1)
+    (tmp_path / "in/secret").mkdir()
+    real = os.scandir
+
+    def scan(folder: Path) -> object:
+        if str(folder).endswith("secret"):
+            raise PermissionError(13, "Permission denied")
+        return real(folder)
+
+    monkeypatch.setattr(os, "scandir", scan)
+    found = swept(tmp_path / "in")
+    assert found.files == {"found": 2, "broken": 1, "units": 1, "made": 1}
+    assert "the folder cannot be read: Permission denied" in found.broken[0][1]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"actions": ()}, "nothing would be tried"),
+        ({"services": ()}, "nothing would be tried"),
+        ({"actions": (None,), "services": ("self_hosted",)}, "a call to self_hosted must say what it does"),
+        ({"source": "nobody"}, "no source is called 'nobody'"),
+    ],
+)
+def test_an_order_that_cannot_be_is_said(make_order: MakeOrder, options: dict[str, Any], said: str):
+    with pytest.raises(ConfigError, match=said):
+        make_order(**options)
+
+
+def test_of_several_sources_one_has_to_be_named(make_order: MakeOrder):
+    with pytest.raises(ConfigError, match=r"several sources.*bodycam, other"):
+        make_order(POLICE + '\n[[source]]\nid = "other"\n')
+
+
+def test_a_process_without_the_key_of_the_environment_is_said(
+    tmp_path: Path, make_order: MakeOrder, monkeypatch: pytest.MonkeyPatch
+):
+    """As on another machine of a cluster."""
+    make_order()
+    monkeypatch.setenv("GUARD_LEDGER_KEY", (tmp_path / "out/sweep.key").read_text())
+    order = make_order(out=tmp_path / "other")
+    assert order.key is None
+    Worker(order)
+    monkeypatch.delenv("GUARD_LEDGER_KEY")
+    with pytest.raises(ConfigError, match="GUARD_LEDGER_KEY is not set in this process"):
+        Worker(order)
 
 
 def test_what_a_killed_run_left_half_done_is_gone_and_never_counted(tmp_path: Path, swept: Sweep):
@@ -464,3 +555,13 @@ def test_memory_keeps_one_nobody_for_all_frames_without_faces():
         memory.keep(each, Faces(np.empty((0, 4), np.float32), np.empty(0, np.float32)))
     asked = {"min_face_px": 32, "face_score": 0.5}
     assert memory.detect(picture, **asked) is memory.detect(later, **asked)
+
+
+def test_a_picture_that_is_not_the_next_one_kept_is_looked_at_anew():
+    picture, other = np.zeros((32, 32, 3), np.uint8), np.ones((32, 32, 3), np.uint8)
+    seen = Faces(np.array([[1, 1, 9, 9]], np.float32), np.ones(1, np.float32))
+    memory = Memory(FakeDetector([(2, 2, 8, 8)]), min_face_px=32, face_score=0.5)  # type: ignore[arg-type]
+    memory.keep(picture, seen)
+    assert memory.detect(other, min_face_px=32, face_score=0.5) != seen
+    assert memory.detect(picture, min_face_px=24, face_score=0.5) != seen
+    assert memory.detect(picture, min_face_px=32, face_score=0.5) is seen
