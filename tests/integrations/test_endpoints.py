@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import guard
 from guard import multipart
 from guard.integrations.bodies import read_body
 from guard.integrations.endpoints import Crossing, Request, recognise, services_at
@@ -219,13 +220,64 @@ def listed(make_guard):
     return make
 
 
-@pytest.mark.parametrize("name", ["127.0.0.1:8000", "127.0.0.1", "localhost:8000", "localhost", "[::1]:8000"])
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "LOCALHOST.", "[::1]", "127.1", "2130706433", "127.9.9.9"])
-def test_this_machine_is_one_host(listed, name, host):
+HERE = (
+    *("127.0.0.1", "localhost", "LOCALHOST.", "127.1", "2130706433", "127.9.9.9", "0.0.0.0", "0", "ip6-localhost"),
+    *("[::1]", "[::]", "[0:0::1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]"),
+)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["127.0.0.1:8000", "127.0.0.1", "127.1:8000", "localhost:8000", "[::1]:8000", "[0:0::1]:8000", "0.0.0.0:8000"],
+)
+def test_this_machine_is_one_host(listed, name):
     listed(name)
-    assert set(operation(f"http://{host}:8000/x", {"a": 1}).actions) >= {"identify", "verify", "enrol"}
-    assert services_at(host.strip("[]").lower().rstrip("."), 8000) == {"azure_face"}
-    assert (asked(f"http://{host}:8001/x", {"a": 1}) is None) == (name.endswith(":8000"))
+    for host in HERE:
+        assert set(operation(f"http://{host}:8000/x", {"a": 1}).actions) >= {"identify", "verify", "enrol"}
+        assert services_at(host.strip("[]").lower().rstrip("."), 8000) == {"azure_face"}
+        assert (asked(f"http://{host}:8001/x", {"a": 1}) is None) == (name.endswith(":8000"))
+
+
+@pytest.mark.parametrize("name", ["10.0.0.5:8000", "[::ffff:10.0.0.5]:8000", "167772165:8000", "10.0.0.5"])
+@pytest.mark.parametrize(
+    "host", ["10.0.0.5", "167772165", "0x0a.5", "10.5", "[::ffff:a00:5]", "10.0.0.5.", "012.0.0.5"]
+)
+def test_an_address_is_one_however_it_is_written(listed, name, host):
+    listed(name)
+    assert operation(f"http://{host}:8000/x", {"a": 1}).service == "azure_face"
+    assert services_at(host.strip("[]").rstrip("."), 8000) == {"azure_face"}
+    assert asked("http://10.0.0.6:8000/x", {"a": 1}) is None
+
+
+def test_a_host_that_is_listed_in_two_spellings_is_one_service(listed, make_guard):
+    with pytest.raises(guard.ConfigError, match="listed twice"):
+        make_guard(
+            OFFICE.replace("[services]", '[services]\n"10.5:80" = "openai"\n"10.0.0.5:80" = "google"'), name="b.toml"
+        )
+
+
+def test_a_name_that_begins_like_a_number_is_a_name(listed):
+    listed("3scale.example")
+    assert operation("https://3SCALE.example/x", {"a": 1}).service == "azure_face"
+    assert asked("https://4scale.example/x", {"a": 1}) is None
+
+
+def test_a_request_is_as_long_as_it_states():
+    for headers, why in (
+        ({"content-length": "2"}, "is not as long as it states"),
+        ({"content-length": "20, 20"}, "is not as long as it states"),
+        ({"content-length": "", "transfer-encoding": "chunked"}, "states a length and comes in chunks"),
+    ):
+        broken = operation("https://api.openai.com/v1/audio/speech", b"x" * 20, headers=headers).broken
+        assert broken is not None
+        assert broken.endswith(why)
+    for headers in ({"content-length": " 20 "}, {"transfer-encoding": "chunked"}, {}):
+        assert asked("https://api.openai.com/v1/audio/speech", b"x" * 20, headers=headers).operation is None
+
+
+def test_a_tunnel_to_a_known_host_is_unknown():
+    made = operation("https://api.openai.com:443", method="CONNECT")
+    assert (tuple(made.actions), list(made.opaque)) == ((None,), ["what goes through a tunnel"])
 
 
 @pytest.mark.parametrize("name", ["Faces.Example", "FACES.EXAMPLE:443", "faces.example."])
