@@ -8,7 +8,7 @@ from typing import Final
 
 from guard.report.html import clock, plural
 from guard.report.record import Record
-from guard.report.stretches import OUTCOMES, Stretch
+from guard.report.stretches import OUTCOMES, Stretch, words
 
 __all__ = ["lanes"]
 
@@ -38,7 +38,7 @@ def lanes(record: Record, rows: Sequence[Stretch]) -> str:
         f'<input id="place" type="range" min="0" max="{seconds:.3f}" step="{step:.4f}" value="0" '
         f'aria-label="Place in the clip" aria-valuetext="{clock(0)}"></div></div>\n'
         f'<div class="times" aria-hidden="true">{times}</div>\n'
-        f'<p id="now" class="screen"></p>\n{_legend(rows)}'
+        f'<p id="now" class="screen"></p>\n{_legend(record, rows)}'
     )
 
 
@@ -99,7 +99,7 @@ def _faces_in_words(record: Record) -> str:
 
 def _calls_in_words(record: Record) -> str:
     total = {name: sum(step.outcomes.get(name, 0) for step in record.steps) for name in OUTCOMES}
-    said = ", ".join(f"{count:,} {OUTCOMES[name]}" for name, count in total.items() if count)
+    said = ", ".join(f"{count:,} {words(record)[name]}" for name, count in total.items() if count)
     return f"Calls over time: {said}. The table below lists the stretches"
 
 
@@ -108,11 +108,12 @@ def _events_in_words(record: Record) -> str:
     return f"Events over time: {plural(number, 'event')}" + (". The table below lists them" if number else "")
 
 
-def _legend(rows: Sequence[Stretch]) -> str:
-    met = [name for name in OUTCOMES if any(row.outcome == name for row in rows)]
+def _legend(record: Record, rows: Sequence[Stretch]) -> str:
+    said = words(record)
     items = "".join(
         f'<li><svg viewBox="0 0 10 {_HEIGHT}" preserveAspectRatio="none" aria-hidden="true">'
-        f'<rect class="{name}" y="{_TOP[name]}" width="10" height="{_HEIGHT - _TOP[name]}"/></svg>{OUTCOMES[name]}</li>'
-        for name in met
+        f'<rect class="{name}" y="{_TOP[name]}" width="10" height="{_HEIGHT - _TOP[name]}"/></svg>{said[name]}</li>'
+        for name in OUTCOMES
+        if any(row.outcome == name for row in rows)
     )
     return f'<ul class="legend">{items}</ul>'

@@ -12,7 +12,7 @@ from guard.policy.pages import code
 from guard.report.html import clock, plural, section, table
 from guard.report.lanes import lanes
 from guard.report.record import Record
-from guard.report.stretches import OUTCOMES, Stretch, stretches
+from guard.report.stretches import OUTCOMES, Stretch, stretches, words
 
 __all__ = ["player"]
 
@@ -38,7 +38,7 @@ def player(record: Record, film: bytes | None) -> str:
         _film(record, film),
         lanes(record, rows),
         _filters(record, rows),
-        _stretches(rows, numbers),
+        _stretches(record, rows, numbers),
         _remembered(record),
         _events(record),
         _data(record, rows),
@@ -72,7 +72,8 @@ def _about(record: Record) -> str:
 def _filters(record: Record, rows: Sequence[Stretch]) -> str:
     met = [name for name in OUTCOMES if any(row.outcome == name for row in rows)]
     boxes = "".join(
-        f'<label><input type="checkbox" name="outcome" value="{name}" checked> {OUTCOMES[name]}</label>' for name in met
+        f'<label><input type="checkbox" name="outcome" value="{name}" checked> {words(record)[name]}</label>'
+        for name in met
     )
     rules = "".join(
         f'<option value="{number}">{escape(each.reason.rule)}</option>'
@@ -80,7 +81,7 @@ def _filters(record: Record, rows: Sequence[Stretch]) -> str:
     )
     choice = f'<label>Rule <select id="rule"><option value="">any</option>{rules}</select></label>' if rules else ""
     return (
-        f'<fieldset class="filters screen"><legend>Show stretches that were</legend>{boxes}{choice}'
+        f'<fieldset class="filters screen"><legend>Show these stretches</legend>{boxes}{choice}'
         f'<span id="shown" role="status">{_all(len(rows))}</span></fieldset>'
     )
 
@@ -89,7 +90,7 @@ def _all(number: int) -> str:
     return f"{plural(number, 'stretch', 'stretches')}, all shown"
 
 
-def _stretches(rows: Sequence[Stretch], numbers: Mapping[str, int]) -> str:
+def _stretches(record: Record, rows: Sequence[Stretch], numbers: Mapping[str, int]) -> str:
     shown = rows[:_MOST_ROWS]
     left = len(rows) - len(shown)
     head = ("from", "to", "faces in a frame", "what became of the calls", "rules that forbade")
@@ -98,7 +99,7 @@ def _stretches(rows: Sequence[Stretch], numbers: Mapping[str, int]) -> str:
         title,
         head,
         [
-            (_seek(row.begin_s), clock(row.end_s), escape(_faces(row)), _outcomes(row), _rules(row, numbers))
+            (_seek(row.begin_s), clock(row.end_s), escape(_faces(row)), _outcomes(record, row), _rules(row, numbers))
             for row in shown
         ],
         attributes=[f'data-outcome="{row.outcome}" data-rules="{_numbers(row, numbers)}"' for row in shown],
@@ -138,8 +139,8 @@ def _faces(row: Stretch) -> str:
     return f"{known}, unknown in {row.unknown:,}" if row.unknown else known
 
 
-def _outcomes(row: Stretch) -> str:
-    said = ", ".join(f"{row.outcomes[name]:,} {OUTCOMES[name]}" for name in OUTCOMES if row.outcomes.get(name))
+def _outcomes(record: Record, row: Stretch) -> str:
+    said = ", ".join(f"{row.outcomes[name]:,} {words(record)[name]}" for name in OUTCOMES if row.outcomes.get(name))
     return f'<span class="mark {row.outcome}">{said}</span>'
 
 
@@ -164,6 +165,6 @@ def _data(record: Record, rows: Sequence[Stretch]) -> str:
         data["steps"].append([round(step.at_s, 3), step.faces, at])
     for row in rows:
         more = f" and {plural(len(row.rules) - 1, 'other rule')}" if len(row.rules) > 1 else ""
-        data["stretches"].append(f"{OUTCOMES[row.outcome]}{': ' + row.rules[0] + more if row.rules else ''}")
+        data["stretches"].append(f"{words(record)[row.outcome]}{': ' + row.rules[0] + more if row.rules else ''}")
     text = json.dumps(data, ensure_ascii=True, separators=(",", ":")).replace("<", "\\u003c")
     return f'<script type="application/json" id="data">{text}</script>'

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from guard.replay.timeline import Outcome, Step
 
-__all__ = ["OUTCOMES", "Stretch", "outcome", "stretches"]
+if TYPE_CHECKING:
+    from guard.report.record import Record
+
+__all__ = ["OUTCOMES", "Stretch", "outcome", "stretches", "words"]
 
 OUTCOMES: Final[dict[Outcome, str]] = {
     "fault": "could not be judged",
@@ -17,6 +20,14 @@ OUTCOMES: Final[dict[Outcome, str]] = {
     "allow": "allowed",
 }
 """Each outcome in words, the gravest first."""
+
+_IN_SHADOW: Final[dict[Outcome, str]] = OUTCOMES | {"deny": "would be denied", "redact": "would be redacted"}
+
+
+def words(record: Record) -> Mapping[Outcome, str]:
+    """`OUTCOMES`, for a run of which nothing was enforced as what would have been."""
+    wholly = record.shadow and all(calls.unenforced == calls.attempted for calls in record.calls)
+    return _IN_SHADOW if wholly else OUTCOMES
 
 
 @dataclass(slots=True)

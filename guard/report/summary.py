@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from html import escape
 
 from guard.policy.pages import code
 from guard.replay.result import Calls
+from guard.replay.timeline import Outcome
 from guard.report.html import alert, day, plural
 from guard.report.record import Record
+from guard.report.stretches import words
 
 __all__ = ["banners", "counts", "summary"]
 
@@ -33,7 +35,7 @@ def banners(record: Record) -> str:
 
 def counts(record: Record) -> str:
     """The numbers, large, and the verdicts as one bar for each kind of call."""
-    return "\n".join(_counts(calls) for calls in record.calls)
+    return "\n".join(_counts(calls, words(record)) for calls in record.calls)
 
 
 def _sentences(calls: Calls, record: Record) -> Iterator[str]:
@@ -104,12 +106,12 @@ def _banners(record: Record) -> Iterator[str]:
             yield alert("note", title, escape(f"{each.evidence[:1].upper()}{each.evidence[1:]}."))
 
 
-def _counts(calls: Calls) -> str:
+def _counts(calls: Calls, said: Mapping[Outcome, str]) -> str:
     boxes = (
         ("", "attempted", calls.attempted),
-        ("allow", "allowed", calls.allowed),
-        ("redact", "redacted", calls.redacted),
-        ("deny", "denied", calls.denied),
+        ("allow", said["allow"], calls.allowed),
+        ("redact", said["redact"], calls.redacted),
+        ("deny", said["deny"], calls.denied),
         ("", "reached the service", calls.reached_service),
     )
     items = "".join(f'<li class="{kind}"><b>{count:,}</b>{label}</li>' for kind, label, count in boxes)

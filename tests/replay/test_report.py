@@ -338,5 +338,7 @@ def test_shadow_mode_is_said_on_top_and_in_the_verbs(make_clip: MakeClip, run: R
     words = words_of(shadow)
     assert "Shadow mode. The verdicts on 3 of 3 calls were recorded and not enforced" in words
     assert "Every call would have been denied." in words
+    assert "3 would be denied" in words
+    assert "3 denied" not in words
     assert "3 calls reached the service" in words
     assert "Shadow" not in report(run(make_clip(frames=3)))
