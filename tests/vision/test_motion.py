@@ -89,7 +89,7 @@ def before_a_faint_wall(number: int) -> Thumbnail:
 def buses(number: int) -> Thumbnail:
     """Buses without end, all one way, and the wall between them for a moment, in half the light of before."""
     view = wall(number).astype(np.float32)
-    hides = (np.arange(WIDTH) + 12 * number) % 160 < 120
+    hides = (np.arange(WIDTH) + 12 * number) % 160 < 130
     view[:, hides] = seen_from(300 + 12 * (number % 60))[:, hides]
     return taken(view * 0.5, number)
 
@@ -181,7 +181,7 @@ def test_a_crowd_that_no_one_camera_could_see_so_is_no_motion(crowd):
 def test_buses_without_end_are_no_motion_while_the_place_shows_between_them():
     witness = MotionWitness()
     list(watch(wall, ESTABLISHED_S + 4, witness=witness))
-    states = {motion.state for motion in watch(buses, 2 * OUTLIVES_S, witness=witness, start=70)}
+    states = {motion.state for motion in watch(buses, OUTLIVES_S + 10, witness=witness, start=70)}
     assert "moving" not in states
 
 
