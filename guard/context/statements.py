@@ -120,8 +120,6 @@ def _place(context: Context, point: tuple[float, float], says: str) -> list[Find
         found = whereabouts(*point)
     except ConfigError as error:
         return [Finding.compared(facts, "place.country", (), 0.0, f"{at}; {error}")]
-    if found is None:
-        return [Finding.compared(facts, "place.country", (), 0.0, f"{at}, far from every town")]
     evidence = f"{at}, {found.km:g} km from {found.near}"
     rows = [Finding.compared(facts, "place.country", found.countries, 0.8, evidence)]
     if found.subdivisions:

@@ -22,8 +22,6 @@ with native("numpy"):
 __all__ = ["Whereabouts", "whereabouts"]
 
 _EARTH_KM: Final = 6371.0
-_FARTHEST_KM: Final = 150.0
-"""From the nearest town; further out (the sea, a desert) nothing is said."""
 _AS_NEAR, _AS_NEAR_KM = 1.5, 8.0
 _SMALLEST_TOWN: Final = 5000
 
@@ -47,17 +45,15 @@ class Whereabouts:
     km: float
 
 
-def whereabouts(latitude: float, longitude: float) -> Whereabouts | None:
+def whereabouts(latitude: float, longitude: float) -> Whereabouts:
     """The countries and, of those whose parts have rules of their own, the parts in which a point could lie, nearest
-    first; None far from every town.
+    first. Out at sea and in a desert those around count, however far.
 
     The first call reads the list, which takes a second or two. Raises `ConfigError` where the package is not installed.
     """
     directions, towns = _towns()
     km = _EARTH_KM * np.arccos(np.clip(directions @ _direction(latitude, longitude), -1.0, 1.0))
     nearest = float(km.min())
-    if nearest > _FARTHEST_KM:
-        return None
     as_near = np.flatnonzero(km <= nearest * _AS_NEAR + _AS_NEAR_KM)
     found = [towns[number] for number in as_near[np.argsort(km[as_near])]]
     return Whereabouts(

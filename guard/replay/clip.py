@@ -126,6 +126,8 @@ def open_clip(clip: str | Path, *, patience_s: float = PATIENCE_S) -> Clip:
         from guard.replay.camera import open_camera
 
         return open_camera(int(text.removeprefix("/dev/video")), patience_s=patience_s)
+    if path.is_symlink() and not path.exists():
+        raise SourceError("the clip is a link that leads nowhere", where=text, mend="mend the link, or name the file")
     if not path.exists():
         raise SourceError("there is no such clip", where=text, mend=_nearby(path))
     if path.is_dir() or (path.is_file() and path.suffix.lower() in PICTURES):

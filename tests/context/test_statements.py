@@ -253,10 +253,14 @@ def test_coordinates_lie_in_every_country_that_is_near(at, countries, parts):
 
 
 @needs_towns
-def test_far_out_at_sea_nothing_is_said():
-    from guard.context.whereabouts import whereabouts
-
-    assert whereabouts(0.1, -30.0) is None
+@pytest.mark.parametrize(
+    ("at", "country"), [((0.1, -30.0), "BR"), ((25.0, 10.0), "LY"), ((-25.0, 129.0), "AU"), ((90.0, 0.0), "SJ")]
+)
+def test_far_from_every_town_the_countries_around_count(at, country):
+    """A recording of the desert is none of Singapore's, wherever exactly it was made."""
+    place = found(facts(place={"country": "SG"}), location=at)["place.country"]
+    assert place.verdict == "contradicted"
+    assert country in place.seen
 
 
 @needs_towns

@@ -179,6 +179,12 @@ def test_a_recording_without_its_index_cannot_be_opened(make_clip: MakeClip):
         open_clip(cut(make_clip(frames=30), 0.5))
 
 
+def test_a_link_that_leads_nowhere_is_named_as_one(tmp_path):
+    (tmp_path / "link.mp4").symlink_to(tmp_path / "nothing.mp4")
+    with pytest.raises(SourceError, match="a link that leads nowhere"):
+        open_clip(tmp_path / "link.mp4")
+
+
 def test_a_missing_clip_suggests_the_one_that_was_meant(make_clip: MakeClip):
     path = make_clip("bodycam.mp4")
     with pytest.raises(SourceError, match=r"no such clip.*did you mean .*bodycam\.mp4"):
