@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import importlib
 import json
+import mmap
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from guard.context.finding import Finding
+from guard.context.finding import Finding, plainly
 from guard.context.seal import CAPTURE_FACTS
 from guard.context.standing import Context
 from guard.errors import SourceError
 
 __all__ = ["Manifest", "manifest_finding", "read_manifest"]
 
-_FORMATS: Final = {".mp4": "video/mp4", ".m4v": "video/mp4", ".mov": "video/quicktime", ".avi": "video/avi"}
+_LABEL: Final = b"c2pa"
+"""Stands in every manifest, whatever the format that carries it."""
 _OFFLINE: Final = json.dumps({"verify": {"remote_manifest_fetch": False, "ocsp_fetch": False}})
 _UNTRUSTED: Final = "signingCredential.untrusted"
 
@@ -43,32 +46,59 @@ class Manifest:
 
 
 def read_manifest(path: Path) -> Manifest | None:
-    """The manifest of a clip; None where it carries none, its format can carry none, or the library is not installed.
+    """The manifest of a clip; None where it carries none, its format is not one of those that are looked into (MP4,
+    QuickTime, AVI, JPEG, PNG), or the library is not installed.
 
     Raises `SourceError` where there is a manifest that cannot be read.
     """
-    kind = _FORMATS.get(path.suffix.lower())
     try:
         c2pa: Any = importlib.import_module("c2pa")
     except ImportError:
         return None
-    if kind is None:
-        return None
     try:
+        kind = _kind(path)
+        if kind is None:
+            return None
         context = c2pa.Context(c2pa.Settings.from_json(_OFFLINE))
         with path.open("rb") as file, c2pa.Reader(kind, file, context=context) as reader:
-            found = json.loads(reader.json())
+            return _stated(json.loads(reader.json()))
     except c2pa.C2paError.ManifestNotFound:
         return None
-    except (c2pa.C2paError, OSError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise SourceError(f"its C2PA manifest cannot be read: {reason}", where=str(path)) from None
+    except Exception as error:  # noqa: BLE001 - whatever it was: it looks into somebody else's file
+        # A file that is merely damaged has no manifest to doubt.
+        if not _mentions_one(path):
+            return None
+        reason = plainly(" ".join(str(error).split()) or type(error).__name__)
+        raise SourceError(f"its C2PA manifest cannot be read: {reason}", where=path.name) from None
+
+
+def _kind(path: Path) -> str | None:
+    """What it is by its first bytes: a name can be chosen."""
+    with path.open("rb") as file:
+        head = file.read(12)
+    if head[4:8] == b"ftyp":
+        return "video/quicktime" if head[8:] == b"qt  " else "video/mp4"
+    if head[:4] == b"RIFF" and head[8:] == b"AVI ":
+        return "video/avi"
+    return "image/jpeg" if head[:3] == b"\xff\xd8\xff" else "image/png" if head[:4] == b"\x89PNG" else None
+
+
+def _mentions_one(path: Path) -> bool:
+    """Whether anything in the file looks like a manifest; True where it cannot be read."""
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            return data.find(_LABEL) >= 0
+    except (OSError, ValueError):
+        return True
+
+
+def _stated(found: Mapping[str, Any]) -> Manifest:
     signed = found["manifests"].get(found.get("active_manifest"), {}).get("signature_info", {})
-    problems = tuple(each["code"] for each in found.get("validation_status", ()))
+    problems = tuple(plainly(str(each["code"]), 80) for each in found.get("validation_status", ()))
     return Manifest(
         fits=found.get("validation_state") in ("Valid", "Trusted"),
         trusted=found.get("validation_state") == "Trusted",
-        signer=str(signed.get("issuer") or signed.get("common_name") or "nobody named"),
+        signer=plainly(str(signed.get("issuer") or signed.get("common_name") or "nobody named"), 80),
         problems=tuple(code for code in problems if code != _UNTRUSTED),
     )
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from guard.context.manifest import manifest_finding, read_manifest
@@ -63,6 +65,11 @@ def clips(tmp_path_factory) -> tuple[Path, Path]:
     """The same clip, plain and with a manifest."""
     folder = tmp_path_factory.mktemp("c2pa")
     plain, signed = write(folder / "plain.mp4", moving=False, seconds=1.0), folder / "signed.mp4"
+    sign(plain, signed, "video/mp4")
+    return plain, signed
+
+
+def sign(plain: Path, signed: Path, format: str) -> None:
     key, chain = certificates()
     signer = c2pa.Signer.from_info(c2pa.C2paSignerInfo(alg=b"es256", sign_cert=chain, private_key=key, ta_url=None))
     kind = "http://cv.iptc.org/newscodes/digitalsourcetype/digitalCapture"
@@ -72,8 +79,7 @@ def clips(tmp_path_factory) -> tuple[Path, Path]:
         "assertions": [{"label": "c2pa.actions", "data": actions}],
     })  # fmt: skip
     with plain.open("rb") as source, signed.open("w+b") as target:
-        builder.sign(signer, "video/mp4", source, target)
-    return plain, signed
+        builder.sign(signer, format, source, target)
 
 
 def test_a_clip_without_a_manifest_says_nothing(clips):
@@ -100,6 +106,44 @@ def test_a_changed_clip_has_unknown_capture_facts(clips, tmp_path):
     assert "bmffHash.mismatch" in found.evidence
     assert all(context.effective.known(name) is None for name in CAPTURE_FACTS)
     assert context.effective.known("use.purpose") == {"research"}
+
+
+def test_another_name_hides_no_manifest(clips, tmp_path):
+    data = bytearray(clips[1].read_bytes())
+    data[-2000] ^= 1
+    (tmp_path / "holiday.bin").write_bytes(data)
+    assert manifest_finding(Context("cam", DECLARED), tmp_path / "holiday.bin").verdict == "contradicted"
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["plain", "signed"])
+def test_a_damaged_clip_is_doubted_where_something_in_it_looks_like_a_manifest(clips, tmp_path, which):
+    cut = tmp_path / "cut.mp4"
+    cut.write_bytes(clips[which].read_bytes()[:-40])
+    found = manifest_finding(Context("cam", DECLARED), cut)
+    assert (found is not None) is (which == 1)
+    assert found is None or found.verdict == "contradicted"
+
+
+@pytest.mark.parametrize(
+    "says", ["{}", "[]", "nonsense", '{"manifests": {"a": {"signature_info": 5}}, "active_manifest": "a"}']
+)
+def test_whatever_the_library_says_of_a_manifest_is_no_permission(clips, monkeypatch, says):
+    monkeypatch.setattr(c2pa.Reader, "json", lambda reader: says)
+    context = Context("cam", DECLARED)
+    assert manifest_finding(context, clips[1]).verdict == "contradicted"
+    assert all(context.effective.known(name) is None for name in CAPTURE_FACTS)
+
+
+def test_a_signed_picture_is_looked_at_too(clips, tmp_path):
+    plain, signed = tmp_path / "plain.jpg", tmp_path / "signed.jpg"
+    cv2.imwrite(str(plain), np.random.default_rng(0).integers(0, 255, (120, 160, 3), np.uint8))
+    sign(plain, signed, "image/jpeg")
+    assert manifest_finding(Context("cam", DECLARED), plain) is None
+    assert manifest_finding(Context("cam", DECLARED), signed).verdict == "agrees"
+    data = bytearray(signed.read_bytes())
+    data[-500] ^= 1
+    signed.write_bytes(data)
+    assert manifest_finding(Context("cam", DECLARED), signed).verdict == "contradicted"
 
 
 def test_without_the_library_nothing_is_said(clips, monkeypatch):

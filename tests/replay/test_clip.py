@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
@@ -400,3 +401,44 @@ def test_a_clip_on_a_web_server_is_read_with_its_sound(make_clip: MakeClip):
 )
 def test_an_address_is_shown_without_its_secrets(address: str, shown: str):
     assert printable(address) == shown
+
+
+@contextmanager
+def served(body: bytes, kind: str, *, again: int = 1) -> Iterator[str]:
+    """The address of something on the web of this machine, which comes `again` so many times, one after the other."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", kind)
+            if again == 1:
+                self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            with suppress(OSError):
+                for _ in range(again):
+                    self.wfile.write(body)
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}/clip"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(5)
+
+
+def test_a_web_camera_is_live_and_a_file_on_the_web_is_not(make_clip: MakeClip):
+    with served(make_clip(frames=10).read_bytes(), "video/mp4") as address, closing(open_clip(address)) as clip:
+        assert not clip.live
+    picture = cv2.imencode(".jpg", np.full((120, 160, 3), 90, np.uint8))[1].tobytes()
+    part = b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(picture) + picture + b"\r\n"
+    kind = "multipart/x-mixed-replace; boundary=frame"
+    with served(part, kind, again=500) as address, closing(open_clip(address)) as clip:
+        assert clip.live
+        assert next(clip.frames()).captured is not None
