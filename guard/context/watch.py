@@ -45,6 +45,7 @@ class Watch:
     Attributes:
         fault: why frames of this feed cannot be judged now, None while they can.
         motion: what the camera-motion witness said last.
+        header: what the header of the clip at hand says otherwise than is declared of the camera, None where nothing.
         clip_s: the clip's own time in seconds, where frames are read from a file faster or slower than they were taken;
             None for the machine's clock.
     """
@@ -62,6 +63,7 @@ class Watch:
         "_witness",
         "clip_s",
         "fault",
+        "header",
         "motion",
     )
 
@@ -73,6 +75,7 @@ class Watch:
         self._lock = threading.Lock()
         self._reported = ""
         self.clip_s: float | None = None
+        self.header: str | None = None
         self.begin_again()
 
     def begin_again(self, *, thinned: bool = False) -> None:
@@ -97,7 +100,7 @@ class Watch:
         size = self._size
         if size is not None and (image.shape[1], image.shape[0]) != size:
             return f"the picture is {image.shape[1]} x {image.shape[0]}, and {size[0]} x {size[1]} are declared"
-        return self._stamps.take(at, self.clip_s) or self.fault
+        return self._stamps.take(at, self.clip_s) or self.header or self.fault
 
     def skipped(self) -> None:
         """A frame came and is not looked at: it counts for the pace of the feed all the same."""

@@ -14,7 +14,7 @@ from guard.context import captures
 from guard.integrations.hooks import Adapter, Hook
 from guard.integrations.opencv import DISTRIBUTIONS
 
-__all__ = ["ADAPTER", "forget", "is_recording"]
+__all__ = ["ADAPTER", "forget", "is_recording", "lasts"]
 
 _ADDRESS = re.compile(r"(?!file:|https?:)[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _NAMED = ("index", "filename")
@@ -41,6 +41,11 @@ def is_recording(capture: Any) -> bool:
         return bool(get(cv2.CAP_PROP_FRAME_COUNT) >= 1)
     except Exception:  # noqa: BLE001 - a capture that cannot say it is not known to be a recording
         return False
+
+
+def lasts(container: Any) -> bool:
+    """Whether an opened container of PyAV plays something that has an end; a stream's address does not."""
+    return bool(container.duration) and _ADDRESS.match(str(container.name)) is None
 
 
 def forget() -> None:

@@ -12,7 +12,7 @@ another process, or in a library that nobody guards. Each frame is judged as tha
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -96,7 +96,7 @@ class FrameFilter:
 
 
 def guard_frames(
-    frames: Iterable[Any] | Any,
+    frames: Any,
     source: Source,
     *,
     service: str = "self_hosted",
@@ -106,12 +106,12 @@ def guard_frames(
     """The frames that may go on, of the kind that comes in.
 
     Args:
-        frames: PyAV video frames (``container.decode(video=0)``), BGR uint8 arrays, or an opened ``cv2.VideoCapture``.
+        frames: an opened ``cv2.VideoCapture`` or PyAV container (its first video), PyAV video frames, BGR uint8 arrays.
         source, service, action, mode: as for `FrameFilter`. A frame that is denied, or cannot be judged, is left out
             in the modes ``drop`` and ``redact``; in the mode ``error`` the loop ends with `Denied` or `GuardFault`.
 
-    A capture that does not say how many frames it has, as a file does, is a camera or a stream: its source is live from
-    then on, whatever `use.timing` declares.
+    A capture that does not say how many frames it has, as a file does, and a container that does not say how long it
+    lasts, is a camera or a stream: its source is live from then on, whatever `use.timing` declares.
 
     The frame is judged before it is handed out, and is not open while it is used: calls in the loop are judged anew.
     """
@@ -122,6 +122,12 @@ def guard_frames(
         if not is_recording(frames):
             source.context.goes_live()
         frames = _read(frames)
+    elif hasattr(frames, "demux"):
+        from guard.integrations.captures import lasts
+
+        if not lasts(frames):
+            source.context.goes_live()
+        frames = frames.decode(video=0)
     return _filtered(frames, judging)
 
 

@@ -40,9 +40,17 @@ def begin(clip: Clip, source: Source, *, sealing: bool = False) -> None:
     """
     context = source.context
     says = getattr(clip, "says", None)
+    otherwise: list[str] = []
     if says is not None:
         context.saw(*file_findings(context, says, source.guard.clock.now()))
-        context.saw(*camera_findings(source.camera, says.size, says.fps))
+        found = camera_findings(source.camera, says.size, says.fps)
+        context.saw(*found)
+        otherwise = [
+            f"its header says {row.name.partition('.')[2]} {row.seen[0]}, and {row.declared} is declared"
+            for row in found
+            if row.verdict == "contradicted"
+        ]
+    source.watch.header = "; ".join(otherwise) or None
     if not clip.live:
         attestation = source.guard.config.attestation
         asked = replace(attestation, sealed="off") if sealing else attestation

@@ -20,6 +20,8 @@ from guard.context.standing import Context
 from guard.context.statements import camera_findings, file_findings
 from guard.context.track import Track
 from guard.facts import VOCABULARY, Facts
+from guard.replay.checking import begin
+from guard.replay.clip import open_clip
 from tests.conftest import OFFICE
 from tests.vision.test_motion import WORLD, shaken
 
@@ -331,6 +333,21 @@ def test_a_hand_held_clip_declared_fixed_is_contradicted(check, tmp_path):
     assert rows["capture.mount"]["declared"] == "fixed"
     assert set(rows["capture.mount"]["seen"]) == {"body_worn", "vehicle", "handheld", "drone"}
     assert rows["feed"]["verdict"] == "agrees"
+
+
+def test_a_clip_of_another_rate_than_declared_cannot_be_judged_from_its_first_frame(check, tmp_path, make_guard):
+    clip, other = (
+        write(tmp_path / "clip.mp4", moving=False, seconds=1.0),
+        OFFICE.replace('id = "door"', 'id = "door"\ncamera = { fps = 25 }'),
+    )
+    _, out = check(clip, other, "--json")
+    rows = {row["name"]: row for row in json.loads(out)["attributes"]}
+    assert rows["camera.fps"]["verdict"] == rows["feed"]["verdict"] == "contradicted"
+    assert "10 of 10 frames: its header says fps 10.0, and 25.0 is declared" in rows["feed"]["evidence"]
+    cam = make_guard(other).source()
+    begin(open_clip(clip), cam)
+    with cam.frame(np.zeros((180, 320, 3), np.uint8) + WORLD[:180, :320, None].astype(np.uint8)) as seen:
+        assert seen.fault == "its header says fps 10.0, and 25.0 is declared"
 
 
 def test_a_clip_from_a_wall_declared_fixed_agrees(check, tmp_path):

@@ -86,6 +86,52 @@ def test_a_capture_that_is_no_file_is_live_whatever_is_declared(make_guard, coun
     assert ("use.timing" in g.source().context.findings) == live
 
 
+class Container:
+    """As an opened container of PyAV."""
+
+    def __init__(self, name: str, duration: int | None) -> None:
+        self.name, self.duration = name, duration
+
+    def demux(self, *_: object) -> None:
+        raise AssertionError
+
+    def decode(self, video: int) -> list[av.VideoFrame]:
+        return video_frames()
+
+
+@pytest.mark.parametrize(
+    ("name", "duration", "live"),
+    [
+        ("clip.mp4", 120_000, False),
+        ("https://127.0.0.1/clip.mp4", 120_000, False),
+        ("https://127.0.0.1/live.m3u8", None, True),
+        ("rtsp://127.0.0.1/door", None, True),
+        ("rtsp://127.0.0.1/door", 120_000, True),
+        ("/dev/video0", None, True),
+        ("/dev/video0", 0, True),
+    ],
+)
+def test_a_container_that_is_no_file_is_live_whatever_is_declared(make_guard, name, duration, live):
+    g = make_guard(OFFICE.replace("real_time", "post_event"))
+    out = list(guard_frames(Container(name, duration), g.source(), action="identify", service="my-matcher"))
+    assert len(out) == 3
+    assert g.source().context.live is live
+
+
+def test_the_frames_of_a_file_come_out_of_its_container(make_guard, tmp_path):
+    with av.open(str(tmp_path / "clip.mp4"), "w") as made:
+        stream = made.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
+        for frame in video_frames(5):
+            made.mux(stream.encode(frame))
+        made.mux(stream.encode())
+    g = make_guard(OFFICE.replace("real_time", "post_event"))
+    with av.open(str(tmp_path / "clip.mp4")) as container:
+        out = list(guard_frames(container, g.source(), action="identify", service="my-matcher"))
+    assert [type(frame) for frame in out] == [av.VideoFrame] * 5
+    assert not g.source().context.live
+
+
 def test_what_may_go_on_only_redacted_goes_on_redacted(make_guard):
     g = make_guard()
     given = frames()
