@@ -116,7 +116,8 @@ def verify(
     try:
         found = holds(file, asked, declared.id or "", declared.facts)
         if not found.issued <= day < found.expires:
-            why = f"it is valid from {format_instant(found.issued)} until {format_instant(found.expires)} only"
+            lasts = f"from {format_instant(found.issued)} until {format_instant(found.expires)}"
+            why = f"it is valid {lasts} only; have it signed again, or mend the clock"
     except SourceError as error:
         why = str(error)
     if json:

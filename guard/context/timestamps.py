@@ -44,6 +44,8 @@ class Timestamps:
             age_s = time.time() - at.timestamp()
             if age_s > self._max_age_s:
                 return f"the feed is late: this frame was taken {age_s:.1f} s ago"
+            if age_s < -self._max_age_s:
+                return f"the feed is ahead of its time: this frame is said to be taken {-age_s:.1f} s from now"
         if last is None or at > last:
             self._stands_since_s = 0.0
         elif at < last:

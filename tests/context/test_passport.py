@@ -194,6 +194,7 @@ def test_a_passport_ends_while_the_guard_runs(office):
     status, said = office.verify("--at", (end + timedelta(days=1)).isoformat())
     assert status == 2
     assert "it is valid from" in said
+    assert "have it signed again" in said
 
 
 def test_a_passport_of_tomorrow_is_not_valid_today(office):

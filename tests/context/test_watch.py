@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from datetime import UTC, datetime, timedelta
 from statistics import median
@@ -232,11 +233,14 @@ def test_another_rate_than_declared_cannot_be_judged(fps, fits):
         assert found == f"{fps:.1f} frames a second come, and 25 are declared"
 
 
-def test_a_live_frame_older_than_the_limit_cannot_be_judged(make_guard, picture):
+def test_a_live_frame_older_or_younger_than_the_limit_cannot_be_judged(make_guard, picture):
     cam = make_guard(POLICE.replace('id = "bodycam"', 'id = "bodycam"\ncamera = { live = true }')).source()
     now = datetime.now(UTC)
     with cam.frame(picture, at=now - timedelta(seconds=30)) as seen:
         assert "the feed is late: this frame was taken 30." in seen.fault
+    with cam.frame(picture, at=now + timedelta(seconds=60)) as seen:
+        assert re.search(r"ahead of its time: this frame is said to be taken [56]\d\.\d s from now", seen.fault)
+    cam.watch.begin_again()
     with cam.frame(picture, at=now) as seen:
         assert seen.fault is None
 
