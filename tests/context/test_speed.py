@@ -18,6 +18,7 @@ from guard.context.metadata import FileSays
 from guard.context.standing import Context
 from guard.context.statements import file_findings
 from guard.context.track import Track
+from guard.context.whereabouts import Whereabouts
 from guard.facts import ACTIONS, SERVICES, Facts
 from guard.matchers import Counting
 from guard.policy import Engine
@@ -41,7 +42,8 @@ def track(*speeds: float, at: tuple[float, float] = PARIS) -> Track:
 def anywhere(request, monkeypatch):
     """The list of towns is read where a test needs it only."""
     if not request.node.get_closest_marker("skipif"):
-        monkeypatch.setattr("guard.context.whereabouts.whereabouts", lambda latitude, longitude: None)
+        nowhere = Whereabouts((), (), "nowhere", 0.0)
+        monkeypatch.setattr("guard.context.whereabouts.whereabouts", lambda latitude, longitude: nowhere)
 
 
 def test_a_fixed_camera_that_travels_could_be_any_mobile_one():
