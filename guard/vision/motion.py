@@ -47,6 +47,9 @@ _RESTLESS, _LITTLE_AT_REST, _MUCH_AT_REST = 0.13, 0.22, 0.25
 _COHERENT, _MORE_COHERENT = 0.3, 0.42
 _SHAKEN_PX, _MOVED_PX = 0.4, 1.0
 _CLEAR, _DOUBTFUL, _MOST_AGAINST = 0.4, 0.85, 2 / 3
+# Of a camera that was never seen to stand: what is ahead of a vehicle, and its traffic, look much like a crowd.
+_AT_FIRST_DOUBTFUL, _AT_FIRST_MOST_AGAINST = 1.05, 0.75
+_MOST_CROSSING = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +137,8 @@ class MotionWitness:
 
     def _settled(self, now: Motion, thumbnail: Thumbnail, gap_s: float) -> Motion:
         """The window's word against what was known of this camera before."""
+        if now.state == "moving" and _crowded(now, stood=self._still_s > 0):
+            now = replace(now, state="cannot-tell")
         if now.state == "still":
             self._still_s += gap_s
             self._place.remember(thumbnail, self._window[-1].resting)
@@ -175,10 +180,10 @@ def _weigh(pairs: Sequence[Pair], seconds: float) -> Motion:
     return replace(found, state=_state(found))
 
 
-def _state(found: Motion) -> State:
-    state = _by_corners(found)
-    doubtful = found.against >= _MOST_AGAINST or _doubt(found) >= _DOUBTFUL
-    return "cannot-tell" if state == "moving" and doubtful else state
+def _crowded(found: Motion, *, stood: bool) -> bool:
+    """Whether what looks like motion may be a crowd; more is asked for where the camera was seen to stand."""
+    most_against, doubtful = (_MOST_AGAINST, _DOUBTFUL) if stood else (_AT_FIRST_MOST_AGAINST, _AT_FIRST_DOUBTFUL)
+    return found.crossing >= _MOST_CROSSING or found.against >= most_against or _doubt(found) >= doubtful
 
 
 def _doubt(found: Motion) -> float:
@@ -186,7 +191,7 @@ def _doubt(found: Motion) -> float:
     return found.against + 2 * found.crossing + 2 * found.resting
 
 
-def _by_corners(found: Motion) -> State:
+def _state(found: Motion) -> State:
     if found.resting < _RESTLESS:
         return "moving" if found.coherent >= _COHERENT else "cannot-tell"
     if found.resting < _LITTLE_AT_REST and found.moved_px >= _MOVED_PX and found.coherent >= _MORE_COHERENT:

@@ -80,10 +80,10 @@ def two_ways(number: int, parted: int = 45) -> Thumbnail:
 
 
 def before_a_faint_wall(number: int) -> Thumbnail:
-    """Things full of contrast pass along a quarter of the picture; no corner of the wall behind is as strong."""
+    """Things full of contrast pass along a seventh of the picture; no corner of the wall behind is as strong."""
     view = 120 + 0.08 * (seen_from(200) - 120)
-    view[40:60] = seen_from(300 + 4 * number)[40:60]
-    return taken(view, number, 0.5)
+    view[50:60] = seen_from(300 + 8 * number)[50:60]
+    return taken(view, number, 0.4)
 
 
 def buses(number: int) -> Thumbnail:
