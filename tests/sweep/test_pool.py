@@ -120,7 +120,7 @@ def test_a_file_of_which_a_process_dies_stops_nothing(tmp_path: Path):
 
 
 def test_asked_to_stop_it_stops_and_goes_on_later(tmp_path: Path):
-    archive(tmp_path / "in", 4, frames=150)
+    archive(tmp_path / "in", 12, frames=150)
     running = start(tmp_path, "--workers", "2", "--json")
     until(lambda: ledgers(tmp_path / "out"))
     os.killpg(running.pid, signal.SIGINT)
@@ -129,12 +129,12 @@ def test_asked_to_stop_it_stops_and_goes_on_later(tmp_path: Path):
     assert "Traceback" not in err
     found = json.loads(out)
     assert found["interrupted"] is True
-    assert 0 < found["files"]["units"] < 4
+    assert 0 < found["files"]["units"] < 12
     assert list((tmp_path / "out").glob("parts*")) == []
     assert verify_sweep(tmp_path / "out").problems == []
     again = finish(tmp_path)
-    assert again["files"] == {"found": 4, "broken": 0, "units": 4, "made": 4 - found["files"]["units"]}
-    assert sorted(record_counts(tmp_path / "out").values()) == list(range(150, 154))
+    assert again["files"] == {"found": 12, "broken": 0, "units": 12, "made": 12 - found["files"]["units"]}
+    assert sorted(record_counts(tmp_path / "out").values()) == list(range(150, 162))
 
 
 @long
