@@ -174,10 +174,10 @@ class _Member:
 
     def dismiss(self) -> None:
         """Asks the process to end: at once where it is free, after the frame that it is at otherwise."""
-        if self.task is None:
-            self.connection.close()
-        else:
+        if self.task is not None:
             self._process.terminate()
+        # It may have done its task just now, without anybody having heard, and wait for the next one.
+        self.connection.close()
 
     def kill(self) -> None:
         self._process.kill()
@@ -207,21 +207,20 @@ def _serve(connection: Connection, order: Order) -> None:
     logging.getLogger("guard").addHandler(logging.NullHandler())
     worker: Worker | None = None
     tell = _telling(connection)
-    while True:
-        try:
-            path, known = connection.recv()
-        except (EOFError, OSError):
-            return
-        try:
-            if worker is None:
-                worker = _loaded(order)
-                connection.send(0.0)
-            outcome = worker.take(path, known, progress=tell, stop=stop)
-        except KeyboardInterrupt:
-            return
-        except GuardError as error:
-            outcome = Outcome(path, "failed", reason=one_line(error))
-        connection.send(outcome)
+    with suppress(KeyboardInterrupt):
+        while True:
+            try:
+                path, known = connection.recv()
+            except (EOFError, OSError):
+                return
+            try:
+                if worker is None:
+                    worker = _loaded(order)
+                    _say(connection, 0.0)
+                outcome = worker.take(path, known, progress=tell, stop=stop)
+            except GuardError as error:
+                outcome = Outcome(path, "failed", reason=one_line(error))
+            _say(connection, outcome)
 
 
 def _loaded(order: Order) -> Worker:
@@ -241,9 +240,17 @@ def _telling(connection: Connection) -> Callable[[float], None]:
         now_s = time.monotonic()
         if now_s - last_s >= _TOLD_S:
             last_s = now_s
-            connection.send(part)
+            _say(connection, part)
 
     return tell
+
+
+def _say(connection: Connection, what: float | Outcome) -> None:
+    """Raises `KeyboardInterrupt` where nobody listens any more: what is at hand is broken off."""
+    try:
+        connection.send(what)
+    except OSError:
+        raise KeyboardInterrupt from None
 
 
 def _end_with_parent() -> None:

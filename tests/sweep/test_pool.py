@@ -137,6 +137,18 @@ def test_asked_to_stop_it_stops_and_goes_on_later(tmp_path: Path):
     assert sorted(record_counts(tmp_path / "out").values()) == list(range(150, 162))
 
 
+def test_a_process_that_did_its_task_unheard_ends_when_it_is_dismissed(tmp_path: Path, make_order: MakeOrder):
+    (clip,) = archive(tmp_path / "in", 1)
+    member = pool._Member(make_order())
+    member.give(Task(clip))
+    while not isinstance(member.connection.recv(), Outcome):
+        pass
+    assert member.task is not None  # as before the outcome was heard
+    member.dismiss()
+    member.wait()
+    assert member.end == "with status 0"
+
+
 @long
 def test_nobody_is_left_behind_where_the_first_process_is_killed(tmp_path: Path):
     archive(tmp_path / "in", 4, frames=1500)
