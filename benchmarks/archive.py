@@ -32,6 +32,7 @@ from guard.vision import Detector
 ROOT = Path(__file__).resolve().parents[1]
 SIZES = ((640, 360), (1280, 720), (1920, 1080))
 RATE = 25
+MIN_FACE_PX = 32
 
 
 def main() -> None:
@@ -66,7 +67,7 @@ def measure(folder: Path, size: tuple[int, int], seconds: int, rounds: int) -> d
     def detect() -> None:
         with closing(open_clip(clip, threads=1)) as opened:
             for frame in opened.frames():
-                detector.detect(frame.image)
+                detector.detect(frame.image, min_face_px=MIN_FACE_PX)
 
     def unit(redact: bool) -> Callable[[], None]:
         worker = Worker(order_of(config, folder / f"out-{redact}", services=["azure_openai"], redact=redact))
@@ -112,7 +113,7 @@ def make(path: Path, size: tuple[int, int], frames: int) -> Path:
 
 def config_of(folder: Path) -> Path:
     """The body-worn sample's file, with 32 px as the smallest face."""
-    text = (ROOT / "samples/bodycam/guard.toml").read_text().replace("min_face_px = 20", "min_face_px = 32")
+    text = (ROOT / "samples/bodycam/guard.toml").read_text().replace("min_face_px = 20", f"min_face_px = {MIN_FACE_PX}")
     path = folder / "guard.toml"
     path.write_text(text)
     return path

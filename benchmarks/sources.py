@@ -51,6 +51,7 @@ _SOURCE = """
 [[source]]
 id = "cam-{number}"
 detect = "{detect}"
+min_face_px = 32
 camera = {{ frozen_s = 86400 }}
 place = {{ country = "US", subdivision = "US-OH", control = "wild", access = "public" }}
 capture = {{ mount = "{mount}" }}
