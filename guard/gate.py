@@ -156,6 +156,37 @@ class Call:
             late += 1
         raise self.withdraw("the policy was reloaded again and again, or the facts changed, while this call was judged")
 
+    def is_foregone(self) -> bool:
+        """Whether facts alone refuse the call, by verdicts that lie ready, so that `pass_through` waits for nothing: no
+        detector, no disk, no policy to compile. For coroutines, which wait in a worker thread otherwise.
+
+        A hint and no judgement: `pass_through` judges the call all the same.
+        """
+        try:
+            return self.broken is None and not self._would_wait() and self._is_refused_by_facts()
+        except Exception:  # noqa: BLE001 - whatever it is, `pass_through` meets it, and says so
+            return False
+
+    def _would_wait(self) -> bool:
+        """Whether the record even of a denial would wait."""
+        return bool(getattr(self.source.guard.ledger, "is_behind", False))
+
+    def _is_refused_by_facts(self) -> bool:
+        self.seen = seen = current_frame()
+        reading, captured_ns = self.source.guard.clock.now(), self._captured_ns()
+        refused = False
+        for judge in self._find_judges(seen):
+            engine = judge.guard.engine
+            if engine.mode != "enforce":
+                return False
+            facts = judge.context.facts(captured_ns, reading)
+            for action in self._intended():
+                column = judge.ready_column(action, self.service, reading, engine, facts)
+                if column is None or column.hinges_on_faces:
+                    return False
+                refused = refused or column.ruling(None).verdict is Verdict.DENY
+        return refused
+
     def withdraw(self, why: str) -> Denied | GuardFault:
         """Takes back a release of which no use was made: its record becomes a fault. Gives the refusal."""
         self.fault = why

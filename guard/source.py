@@ -223,7 +223,7 @@ class Source:
             ) -> Any:
                 # Detection and the wait for the disk would stand in the way of every other task of the loop.
                 attempt = Call(self, actions, service, args, kwargs)
-                args, kwargs = await aside(attempt.pass_through)
+                args, kwargs = attempt.pass_through() if attempt.is_foregone() else await aside(attempt.pass_through)
                 with attempt.approval(sealed=False):
                     return await wrapped(*args, **kwargs)
 
@@ -302,10 +302,10 @@ class Source:
         """
         engine = self.guard.engine if engine is None else engine
         facts = self.context.facts(None, reading) if facts is None else facts
+        ready = self.ready_column(action, service, reading, engine, facts)
+        if ready is not None:
+            return ready
         now_ns, trust = reading
-        cell = self._cells.get((action, service, trust))
-        if cell is not None and cell[3] is engine and cell[4] is facts and cell[1] <= now_ns < cell[2]:
-            return cell[0]
         at = None if trust == "disbelieved" else datetime.fromtimestamp(now_ns / 1e9, UTC)
         column = engine.column(facts, action, service, at)
         first = 0 if column.valid_from is None else _ns(column.valid_from)
@@ -314,6 +314,16 @@ class Source:
             first, until = 0, _FOREVER_NS
         self._cells[action, service, trust] = (column, first, until, engine, facts)
         return column
+
+    def ready_column(
+        self, action: str | None, service: str, reading: Reading, engine: Engine, facts: Facts
+    ) -> Column | None:
+        """As `column`, where it was compiled before; None where it would have to be."""
+        now_ns, trust = reading
+        cell = self._cells.get((action, service, trust))
+        if cell is not None and cell[3] is engine and cell[4] is facts and cell[1] <= now_ns < cell[2]:
+            return cell[0]
+        return None
 
     def find_faces(self, picture: NDArray[Any], like: Sequence[Source] = ()) -> Faces:
         """Runs the detector as this source and all of `like` ask for: the smallest face, the lowest threshold.

@@ -90,7 +90,7 @@ class passage_async(_Passage):
             return operation.payload
         try:
             call = attempt(operation, _source(operation))
-            payload = await aside(_released, call, operation)
+            payload = _released(call, operation) if call.is_foregone() else await aside(_released, call, operation)
         except (Denied, GuardFault) as error:
             raise self._refuse(error) from None
         return self._let_through(call, payload)

@@ -119,6 +119,12 @@ class Ledger:
             with suppress(LedgerError):
                 self.flush()
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether the record of a denial would wait, too: more of them are queued than memory has room for, or the file
+        has yet to be opened in a child process."""
+        return self._forked or self._queue.qsize() >= _QUEUE_LIMIT
+
     def append(self, leaf: Leaf, *, name: str | None = None) -> None:
         """See `Sink.append`."""
         self._put(Other(leaf, name, pending=False))
