@@ -38,10 +38,14 @@ class State:
 
     def __init__(self, file: Path) -> None:
         try:
-            self._connection = sqlite3.connect(file, isolation_level=None)
-            self._connection.executescript(_TABLES)
-            last = self._connection.execute("SELECT max(run) FROM paths").fetchone()[0]
-            self._connection.execute("BEGIN")
+            self._connection = connection = sqlite3.connect(file, isolation_level=None)
+            try:
+                connection.executescript(_TABLES)
+                last = connection.execute("SELECT max(run) FROM paths").fetchone()[0]
+                connection.execute("BEGIN")
+            except BaseException:
+                connection.close()
+                raise
         except sqlite3.Error as error:
             mend = "remove it: it can be made again from the units"
             raise GuardError(f"the state of the sweep cannot be used: {error}", where=str(file), mend=mend) from None

@@ -6,6 +6,7 @@ import json
 import shutil
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from tests.sweep.conftest import Sweep, archive, ledgers
 
 
 def change_a_record(out: Path) -> None:
-    with sqlite3.connect(ledgers(out)[0]) as connection:
+    with closing(sqlite3.connect(ledgers(out)[0])) as connection, connection:
         connection.execute("UPDATE leaves SET body = replace(body, 'deny', 'allow') WHERE kind = 'call'")
 
 
