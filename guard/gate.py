@@ -173,13 +173,12 @@ class Call:
 
     def _is_refused_by_facts(self) -> bool:
         self.seen = seen = current_frame()
-        reading, captured_ns = self.source.guard.clock.now(), self._captured_ns()
-        refused = False
+        reading, refused = self.source.guard.clock.now(), False
         for judge in self._find_judges(seen):
             engine = judge.guard.engine
             if engine.mode != "enforce":
                 return False
-            facts = judge.context.facts(captured_ns, reading)
+            facts = self._facts_of(judge, reading)
             for action in self._intended():
                 column = judge.ready_column(action, self.service, reading, engine, facts)
                 if column is None or column.hinges_on_faces:
