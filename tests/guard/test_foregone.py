@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 import guard
+from guard.facts import Verdict
+from guard.gate import Call
 from guard.ledger import Entry, Ledger
 from guard.ledger import writing as ledger_writing
 from guard.source import Source
@@ -99,8 +102,6 @@ def test_a_hint_that_fails_lets_nothing_through(make_guard, monkeypatch: pytest.
 
 def test_a_hint_that_is_wrong_lets_nothing_through(make_guard, monkeypatch: pytest.MonkeyPatch):
     """It only says in which thread the call is judged."""
-    from guard.gate import Call
-
     monkeypatch.setattr(Call, "is_foregone", lambda self: True)
     assert judged_here(make_guard, POLICE, service="azure_openai", action="identify") == [True, True, True]
     reached = []
@@ -112,6 +113,15 @@ def test_a_hint_that_is_wrong_lets_nothing_through(make_guard, monkeypatch: pyte
 
     asyncio.run(ask(SCENE))
     assert len(reached) == 1
+
+
+def test_a_denial_that_hinges_on_faces_is_not_foregone(make_guard, monkeypatch: pytest.MonkeyPatch):
+    hinging = SimpleNamespace(hinges_on_faces=True, ruling=lambda faces: SimpleNamespace(verdict=Verdict.DENY))
+    monkeypatch.setattr(Source, "ready_column", lambda *_: hinging)
+    call = Call(make_guard(POLICE).source(), ("identify",), "azure_openai", (SCENE,), {})
+    assert not call.is_foregone()
+    hinging.hinges_on_faces = False
+    assert call.is_foregone()
 
 
 def test_a_ledger_is_behind_where_its_queue_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
